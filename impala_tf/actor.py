@@ -1,0 +1,88 @@
+"""Actors: environments and a policy make unrolls."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.environments import VectorEnvironment
+from impala_tf.inference import Policy
+from impala_tf.types import EnvOutput, Unroll
+from impala_tf.unroll_queue import UnrollSpec, UnrollWriter
+
+
+class Actor:
+    """A vector of environments that is stepped T times per unroll by one `tf.function`.
+
+    The function's loop over rows is unrolled while tracing. Each row is a policy call, a sample, and a
+    `tf.numpy_function` that steps the environments and writes the row straight into the unroll's numpy arrays.
+
+    index: which actor this is. policy: see `inference.py`. spec, group: of the queue that the unrolls are for.
+    seed: of the action sampling.
+    """
+
+    def __init__(
+        self, index: int, environment: VectorEnvironment, policy: Policy, spec: UnrollSpec, group: int, seed: int
+    ):
+        self.index = index
+        self._environment = environment
+        self._policy = policy
+        self._spec = spec
+        self._group = group
+        self._seeds = np.random.SeedSequence([seed, index]).generate_state(spec.unroll_length) >> 1
+        self._writer: UnrollWriter
+        self._row: EnvOutput | None = None
+        self._error: Exception | None = None
+        distribution = policy.agent.distribution
+        num_envs = environment.num_envs
+        self._last_action = tf.zeros([num_envs, *distribution.action_shape], distribution.action_dtype)
+        self._core_state = policy.agent.initial_state(num_envs)
+        self._run_rows = tf.function(self._rows, autograph=False)
+
+    def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
+        """The next T steps of every environment, as numpy arrays in the queue's groups.
+
+        policy_version, flat_weights: from the `WeightStore`.
+        Raises what an environment's step raised.
+        """
+        if self._row is None:
+            self._row = self._environment.reset()
+        self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
+        self._writer.write_start(self._last_action.numpy(), self._core_state.numpy(), policy_version, self.index)
+        self._writer.write_row(0, self._row)
+        observation, reward, first = self._row.observation, self._row.reward, self._row.first
+        try:
+            self._last_action, self._core_state = self._run_rows(
+                flat_weights, observation, reward, first, self._last_action, self._core_state
+            )
+        except tf.errors.OpError:
+            if self._error is not None:  # Came through numpy_function, which makes a text of it.
+                raise self._error from None
+            raise
+        return self._writer.unroll
+
+    def _rows(self, flat_weights, observation, reward, first, last_action, core_state):
+        """The graph of T rows. Returns the last action and the core state before row T."""
+        self._policy.refresh(flat_weights)
+        like = (observation, reward, first)
+        for t in range(self._spec.unroll_length):
+            step = self._policy.step(observation, reward, last_action, first, core_state, int(self._seeds[t]))
+            last_action, core_state = step.action, step.core_state
+            emitted = tf.numpy_function(
+                functools.partial(self._step_environments, t), [step.action, step.parameters], [x.dtype for x in like]
+            )
+            observation, reward, first = (tf.ensure_shape(x, y.shape) for x, y in zip(emitted, like, strict=True))
+        return last_action, core_state
+
+    def _step_environments(self, t: int, action: np.ndarray, parameters: np.ndarray):
+        try:
+            self._writer.write_action(t, action, parameters)
+            self._row = row = self._environment.step(action)
+            self._writer.write_row(t + 1, row)
+            return row.observation, row.reward, row.first
+        except Exception as error:
+            self._error = error
+            raise
+
+    def close(self) -> None:
+        self._environment.close()

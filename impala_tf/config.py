@@ -1,0 +1,227 @@
+"""Every setting, once: type, default, unit, source, bounds, help. Flags are derived from this in `command_line.py`."""
+
+import dataclasses
+import math
+from typing import Any
+
+PAPER = "Espeholt et al. 2018"
+CODE = "google-deepmind/scalable_agent"
+
+
+class SettingError(ValueError):
+    """A setting is wrong. The message is one line: which flag, what was given, what would be right."""
+
+
+def setting(
+    default: Any,
+    help: str,
+    unit: str = "",
+    source: str = "",
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    network: bool = False,
+) -> Any:
+    """A field of `Config`.
+
+    default: its value in `flags/cartpole.flags`.
+    help, unit, source: become the flag's help text.
+    low, above, high: the value must be >= low, > above, <= high.
+    choices: the allowed strings.
+    network: a checkpoint only fits settings with the same value.
+    """
+    metadata = dict(
+        help=help, unit=unit, source=source, low=low, above=above, high=high, choices=choices, network=network
+    )
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of a run. The defaults solve CartPole-v1 in seconds on two cores.
+
+    Raises SettingError when a value is out of bounds or two settings contradict each other.
+    """
+
+    # Run.
+    mode: str = setting("train", "train, or test: evaluate the log directory's export.", choices=("train", "test"))
+    logdir: str = setting("", "Log directory. Empty: a new one, runs/ENVIRONMENT-DATE. One with a checkpoint: resume.")
+    seed: int = setting(1, "Seeds weights, action sampling and every environment.", low=0)
+    total_environment_frames: int = setting(
+        1_000_000, "Budget of the run; the learning rate reaches 0 here.", "environment frames", low=1
+    )
+    test_num_episodes: int = setting(100, "Episodes that --mode=test plays.", "episodes", low=1)
+
+    # Environment.
+    env_id: str = setting("CartPole-v1", "A gymnasium id, or module:id.", network=True)
+    num_action_repeats: int = setting(
+        1,
+        "Frames that each action is repeated for; rewards are summed.",
+        "frames",
+        f"{PAPER}: 4 on Atari, DMLab",
+        low=1,
+    )
+    vectorization: str = setting(
+        "auto",
+        "How the environments of one actor step. auto: the id's own vector form if it has one, else sync. "
+        "native: the id's own. sync: one after the other. async: one process each.",
+        choices=("auto", "native", "sync", "async"),
+    )
+
+    # Actors.
+    num_actors: int = setting(4, "Actor threads.", source=f"{CODE}: 4", low=1)
+    num_envs_per_actor: int = setting(64, "Environments in each actor's vector.", source=f"{PAPER}: 1", low=1)
+    unroll_length: int = setting(
+        20, "T, steps in an unroll.", "agent steps", f"{PAPER}: 20 on Atari, 100 on DMLab", low=1
+    )
+    policy_lag: int = setting(
+        0, "Makes actors use weights this many updates old, for experiments (figure E.1).", "updates", PAPER, low=0
+    )
+    dynamic_batching: bool = setting(False, "Let all actors share policy calls.", source=f"{PAPER} section 3.1")
+    dynamic_batching_min: int = setting(
+        1, "A shared call with fewer rows is padded up to this many.", "rows", f"{CODE}: 1", low=1
+    )
+    dynamic_batching_max: int = setting(1024, "Rows of a shared call at most.", "rows", f"{CODE}: 1024", low=1)
+    dynamic_batching_timeout_ms: float = setting(
+        1.0, "How long a shared call waits for more rows.", "milliseconds", f"{CODE}: 100", low=0
+    )
+
+    # Network.
+    network: str = setting(
+        "mlp",
+        "mlp; shallow or deep: the paper's two convolutional networks (figure 3).",
+        choices=("mlp", "shallow", "deep"),
+        network=True,
+    )
+    hidden_sizes: tuple[int, ...] = setting((64, 64), "Layer sizes of the mlp.", "units", network=True)
+    activation: str = setting("tanh", "Activation of the mlp.", choices=("tanh", "relu"), network=True)
+    separate_value_network: bool = setting(
+        True, "Give the baseline a torso and core of its own instead of sharing the policy's.", network=True
+    )
+    core: str = setting("none", "Recurrent core after the torso.", choices=("none", "lstm"), network=True)
+    core_size: int = setting(
+        256, "Units of the recurrent core.", "units", f"{PAPER} figure 3: 256", low=1, network=True
+    )
+    use_last_action_and_reward: bool = setting(
+        False, "Feed the last action and clip(last reward, -1, 1) beside the observation.", source=PAPER, network=True
+    )
+    policy_init_scale: float = setting(
+        0.01, "Multiplies the initial weights of the policy head; 1 is the paper's initialisation.", above=0
+    )
+
+    # Learner.
+    batch_size: int = setting(32, "B, unrolls in a batch.", "unrolls", f"{PAPER}: 32", low=1)
+    queue_capacity: int = setting(
+        0, "Unrolls that wait for the learner at most; 0: one batch.", "unrolls", f"{CODE}: 1", low=0
+    )
+    xla: str = setting("auto", "Compile the update with XLA. auto: where it was faster.", choices=("auto", "on", "off"))
+    learning_rate: float = setting(1e-3, "At the start; falls linearly to 0.", "", f"{PAPER}: 6e-4 on Atari", above=0)
+    decay: float = setting(0.99, "RMSProp: decay of the mean square.", source=f"{CODE}: 0.99", low=0, high=1)
+    momentum: float = setting(0.0, "RMSProp: momentum.", source=f"{PAPER}: 0", low=0, high=1)
+    epsilon: float = setting(0.01, "RMSProp: added inside the square root.", source=f"{PAPER}: 0.01 on Atari", above=0)
+    clip_norm: float = setting(
+        40.0, "Gradients are scaled to this global norm at most.", source=f"{PAPER}: 40", above=0
+    )
+    entropy_cost: float = setting(0.01, "Weight of the entropy bonus.", source=f"{PAPER}: 0.01 on Atari", low=0)
+    baseline_cost: float = setting(0.5, "Weight of the baseline loss 0.5 (vs - V)^2.", source=f"{PAPER}: 0.5", low=0)
+    discounting: float = setting(0.99, "Discount gamma, per agent step.", source=f"{PAPER}: 0.99", low=0, high=1)
+    reward_clipping: str = setting(
+        "none",
+        "In the learner only. abs_one: clip(r, -1, 1). soft_asymmetric: 5 tanh(r / 5), below 0 times 0.3.",
+        source=f"{CODE}; the paper's caption prints 5 tanh(r) and 0.3 tanh(r)",
+        choices=("none", "abs_one", "soft_asymmetric"),
+    )
+    clip_rho_threshold: float = setting(
+        1.0, "V-trace rho_bar; inf: no clipping.", source=f"{PAPER} section 4.1: 1", low=0
+    )
+    clip_c_threshold: float = setting(1.0, "V-trace c_bar; inf: no clipping.", source=f"{PAPER}: 1", low=0)
+    clip_pg_rho_threshold: float = setting(
+        1.0, "Clips rho in the policy gradient; inf: no clipping.", source=f"{CODE}: 1", low=0
+    )
+    vtrace_lambda: float = setting(1.0, "V-trace lambda.", source=f"{PAPER} remark 2: 1", low=0, high=1)
+
+    # What a run shows and leaves.
+    log_every_secs: float = setting(0.5, "Between rows of metrics.csv and TensorBoard.", "seconds", above=0)
+    checkpoint_every_secs: float = setting(600.0, "Between checkpoints; 0: off.", "seconds", f"{CODE}: 600", low=0)
+    checkpoint_every_updates: int = setting(0, "Updates between checkpoints; 0: off.", "updates", low=0)
+    keep_checkpoints: int = setting(3, "The newest checkpoints that are kept.", low=1)
+    split_timing: bool = setting(
+        False, "Time the learner's forward and backward pass apart. Slower: the update is no longer one function."
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_bounds(field, getattr(self, field.name))
+        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
+            raise SettingError(f"--hidden_sizes={_text(self.hidden_sizes)}: give one or more sizes of at least 1")
+        if self.dynamic_batching_min > self.dynamic_batching_max:
+            raise SettingError(
+                f"--dynamic_batching_min={self.dynamic_batching_min}: must be at most "
+                f"--dynamic_batching_max={self.dynamic_batching_max}"
+            )
+        if self.dynamic_batching and self.dynamic_batching_max < self.num_envs_per_actor:
+            raise SettingError(
+                f"--dynamic_batching_max={self.dynamic_batching_max}: must be at least "
+                f"--num_envs_per_actor={self.num_envs_per_actor}, the rows of one actor's request"
+            )
+        if self.clip_rho_threshold < self.clip_c_threshold:
+            raise SettingError(
+                f"--clip_rho_threshold={self.clip_rho_threshold}: must be at least "
+                f"--clip_c_threshold={self.clip_c_threshold} (V-trace needs rho_bar >= c_bar)"
+            )
+
+    @property
+    def num_environments(self) -> int:
+        return self.num_actors * self.num_envs_per_actor
+
+
+def fields() -> tuple[dataclasses.Field, ...]:
+    return dataclasses.fields(Config)
+
+
+def to_flag_lines(config: Config) -> list[str]:
+    """The settings as lines of a flag file. `logdir` and `mode` are left out: they say where and what, not how."""
+    lines = []
+    for field in fields():
+        if field.name not in ("logdir", "mode"):
+            lines.append(f"--{field.name}={_text(getattr(config, field.name))}")
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def network_differences(config: Config, flag_lines: list[str]) -> list[str]:
+    """Settings of the network in which `config` and a saved flag file differ, as "--flag=there (here: value)"."""
+    saved = dict(line[2:].strip().split("=", 1) for line in flag_lines if line.startswith("--") and "=" in line)
+    differences = []
+    for field in fields():
+        here = _text(getattr(config, field.name))
+        if field.metadata["network"] and saved.get(field.name, here) != here:
+            differences.append(f"--{field.name}={saved[field.name]} (given: {here})")
+    return differences
+
+
+def _check_bounds(field: dataclasses.Field, value: Any) -> None:
+    rule = field.metadata
+    if rule["choices"] and value not in rule["choices"]:
+        raise SettingError(f"--{field.name}={value}: must be one of {', '.join(rule['choices'])}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    wanted = []
+    if rule["low"] is not None:
+        wanted.append((value >= rule["low"], f"at least {rule['low']}"))
+    if rule["above"] is not None:
+        wanted.append((value > rule["above"], f"above {rule['above']}"))
+    if rule["high"] is not None:
+        wanted.append((value <= rule["high"], f"at most {rule['high']}"))
+    if math.isinf(value) and not field.name.endswith("_threshold"):
+        wanted.append((False, "finite"))
+    if math.isnan(value) or not all(holds for holds, _ in wanted):
+        raise SettingError(f"--{field.name}={value}: must be " + " and ".join(text for _, text in wanted))

@@ -1,0 +1,56 @@
+"""Trains IMPALA.
+
+  python -m impala_tf.experiment --num_actors=4
+  python -m impala_tf.experiment --flagfile=flags/cartpole_woo.flags --logdir=runs/woo --seed=2
+
+Give a --logdir that holds a checkpoint to resume its run.
+"""
+
+import pathlib
+
+from impala_tf import command_line
+from impala_tf.config import Config, SettingError
+from impala_tf.startup import import_tensorflow
+
+
+def main() -> None:
+    config = command_line.config_from_flags()
+    if config.mode == "test":
+        test(config)
+    else:
+        train(config)
+
+
+def train(config: Config) -> None:
+    # Everything that can be wrong is checked before TensorFlow is imported, which takes seconds.
+    from impala_tf import environments
+    from impala_tf.logdir import SAVED_MODEL, LogDir
+
+    environments.spec_of(config)
+    logdir = LogDir(config, command_line.warn)
+    import_tensorflow()
+    from impala_tf import train as training
+
+    command_line.warn(f"{config.env_id}; log directory {logdir.path}")
+    summary = training.train(config, logdir)
+    print(
+        f"frames: {summary.environment_frames:,} in {summary.seconds:.1f} s of training, {summary.updates:,} updates\n"
+        f"mean return of the last 100 of {summary.episodes:,} episodes: {summary.mean_return:.1f}\n"
+        f"log directory: {logdir.path}\n"
+        f"evaluate: python -m impala_tf.evaluate --saved_model={logdir.path / SAVED_MODEL}"
+    )
+
+
+def test(config: Config) -> None:
+    """Evaluates the export in the log directory, sampling actions as the released code does."""
+    from impala_tf import evaluate
+    from impala_tf.logdir import SAVED_MODEL
+
+    if not config.logdir:
+        raise SettingError("--logdir=: --mode=test needs the log directory of a run")
+    evaluate.run(pathlib.Path(config.logdir) / SAVED_MODEL, num_episodes=config.test_num_episodes, seed=config.seed)
+
+
+if __name__ == "__main__":
+    command_line.define_config_flags()
+    command_line.run(main, usage=__doc__)

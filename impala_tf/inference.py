@@ -1,0 +1,107 @@
+"""How an actor gets its actions: from its own copy of the agent, or from one that all actors share.
+
+Both are used inside the actor's unroll function, so both work on graph tensors.
+"""
+
+import uuid
+from typing import Protocol
+
+import tensorflow as tf
+
+from impala_tf.networks import Agent
+from impala_tf.types import PolicyStep
+
+
+class Policy(Protocol):
+    """What an actor needs of a policy.
+
+    refresh: takes over flat weights [num_parameters] at the start of an unroll.
+    step: as `Agent.step`.
+    """
+
+    agent: Agent
+
+    def refresh(self, flat_weights: tf.Tensor) -> None: ...
+
+    def step(self, observation, reward, last_action, first, core_state, seed: int) -> PolicyStep: ...
+
+
+class LocalPolicy:
+    """The actor's own copy. Its weights stay the same throughout an unroll, as in the paper."""
+
+    def __init__(self, agent: Agent):
+        self.agent = agent
+
+    def refresh(self, flat_weights: tf.Tensor) -> None:
+        self.agent.assign_flat_weights(flat_weights)
+
+    def step(self, observation, reward, last_action, first, core_state, seed: int) -> PolicyStep:
+        return self.agent.step(observation, reward, last_action, first, core_state, seed)
+
+
+class DynamicBatchingPolicy:
+    """One agent for all actors; TensorFlow's BatchFunction op joins requests that come at about the same time.
+
+    The op runs a batch when it holds `maximum` rows or `timeout_ms` after its first request. It has no minimum to
+    wait for; batches are padded up to one of the sizes `minimum`, 2 * `minimum`, ..., `maximum`, so that the policy
+    sees few different shapes.
+
+    Weights change when the learner publishes (see `publish_to`), also in the middle of an unroll, and a call may see
+    some variables before and some after that. This is sound: the behaviour parameters that it returned are recorded,
+    and V-trace corrects for whatever policy they belong to. The unroll's version is that of its start.
+
+    An error in the policy is raised in every actor whose request was in the batch.
+    """
+
+    def __init__(self, agent: Agent, minimum: int, maximum: int, timeout_ms: float, seed: int):
+        self.agent = agent
+        self._maximum = maximum
+        self._sizes = _powers(minimum, maximum)
+        self._timeout_micros = int(timeout_ms * 1000)
+        self._seed = seed
+        # BatchFunction's queue is looked up by this name in the whole process. Left to itself the op takes its node
+        # name, which is different at every row of an unroll and the same in two runs.
+        self._name = f"impala_tf_policy_{uuid.uuid4().hex}"
+        self._function: tf.types.experimental.ConcreteFunction | None = None
+
+    def refresh(self, flat_weights: tf.Tensor) -> None:
+        """Nothing: the agent is shared, `publish_to` refreshes it."""
+
+    @tf.function(autograph=False)
+    def publish_to(self, flat_weights: tf.Tensor) -> None:
+        """Gives the shared agent new weights; a listener of the `WeightStore`."""
+        self.agent.assign_flat_weights(flat_weights)
+
+    def step(self, observation, reward, last_action, first, core_state, seed: int) -> PolicyStep:
+        del seed  # One op samples for all.
+        inputs = (observation, reward, last_action, first, core_state)
+        if self._function is None:
+            # The batch dimension must be unknown: with a static one the op fails as soon as it joins two requests.
+            specs = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), inputs)
+            with tf.init_scope():
+                self._function = tf.function(self._call, autograph=False).get_concrete_function(*specs)
+        outputs = tf.raw_ops.BatchFunction(
+            in_tensors=tf.nest.flatten(inputs),
+            captured_tensors=self._function.captured_inputs,
+            f=self._function,
+            num_batch_threads=1,
+            max_batch_size=self._maximum,
+            batch_timeout_micros=self._timeout_micros,
+            allowed_batch_sizes=self._sizes,
+            Tout=[x.dtype for x in self._function.outputs],
+            shared_name=self._name,
+        )
+        step = tf.nest.pack_sequence_as(self._function.structured_outputs, outputs)
+        return PolicyStep(*(tf.ensure_shape(x, [reward.shape[0], *x.shape[1:]]) for x in step))
+
+    def _call(self, observation, reward, last_action, first, core_state) -> PolicyStep:
+        return self.agent.step(observation, reward, last_action, first, core_state, self._seed)
+
+
+def _powers(minimum: int, maximum: int) -> list[int]:
+    sizes = []
+    size = minimum
+    while size < maximum:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, maximum]

@@ -1,0 +1,132 @@
+"""The learner: a batch of unrolls makes one update of the weights."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.config import Config
+from impala_tf.losses import Losses, impala_loss
+from impala_tf.networks import Agent
+from impala_tf.types import Unroll
+
+
+class UpdateResult(NamedTuple):
+    """statistics: [len(Learner.STATISTICS)] float32. flat_weights: [num_parameters] float32, after the update."""
+
+    statistics: tf.Tensor
+    flat_weights: tf.Tensor
+
+
+def make_optimizer(config: Config, variables: list) -> keras.optimizers.RMSprop:
+    """RMSProp as TensorFlow 1 has it, which the paper used: the mean square starts at one, epsilon is inside the root.
+
+    Keras' differs in the start only; there the mean square starts at zero and the first steps are large.
+    """
+    optimizer = keras.optimizers.RMSprop(
+        config.learning_rate, rho=config.decay, momentum=config.momentum, epsilon=config.epsilon
+    )
+    optimizer.build(variables)
+    for variable in optimizer.variables:
+        if "velocity" in variable.path:
+            variable.assign(tf.ones_like(variable.value))
+    return optimizer
+
+
+class Learner:
+    """Owns the weights, the optimizer and the counters.
+
+    updates: int, batches learned from. environment_frames: int, frames in them; reset rows are not counted.
+    """
+
+    STATISTICS = (*Losses._fields, "gradient_norm")
+
+    def __init__(self, config: Config, agent: Agent, device: str):
+        self.agent = agent
+        self.device = device
+        self.updates = 0
+        self.environment_frames = 0
+        self._config = config
+        self.optimizer = make_optimizer(config, agent.keras_variables)
+        xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, device))
+        self._update = tf.function(self._update_graph, autograph=False, jit_compile=xla)
+        self._forward = tf.function(self._loss, autograph=False, jit_compile=xla)
+        self._apply = tf.function(self._apply_gradients, autograph=False, jit_compile=xla)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next update: falls linearly in environment frames, to 0 at the end of the budget."""
+        return self._config.learning_rate * max(
+            0.0, 1.0 - self.environment_frames / self._config.total_environment_frames
+        )
+
+    def update(self, batch: Unroll, num_steps: int) -> UpdateResult:
+        """Learns from a batch [T + 1, B, ...] on the learner's device; num_steps: valid agent steps in it."""
+        with tf.device(self.device):
+            result = UpdateResult(*self._update(batch, tf.constant(self.learning_rate, tf.float32)))
+        self._count(num_steps)
+        return result
+
+    def timed_update(self, batch: Unroll, num_steps: int, timer) -> UpdateResult:
+        """`update` in three functions, so that `timer` ("forward", "backward") can time the two passes."""
+        with tf.device(self.device), tf.GradientTape() as tape:
+            with timer("forward"):
+                losses = self._forward(batch)
+            with timer("backward"):
+                gradients = tape.gradient(losses.total, self.agent.variables)
+            result = UpdateResult(*self._apply(losses, gradients, tf.constant(self.learning_rate, tf.float32)))
+        self._count(num_steps)
+        return result
+
+    def _count(self, num_steps: int) -> None:
+        self.updates += 1
+        self.environment_frames += num_steps * self._config.num_action_repeats
+
+    def _loss(self, batch: Unroll) -> Losses:
+        rows = batch.env_outputs
+        # The action that led to row t is the one chosen at row t - 1.
+        last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
+        parameters, baselines = self.agent.unroll(
+            rows.observation, rows.reward, last_actions, rows.first, batch.core_state
+        )
+        return impala_loss(batch, parameters, baselines, self.agent.distribution, self._config)
+
+    def _apply_gradients(self, losses: Losses, gradients: list, learning_rate: tf.Tensor):
+        gradients, norm = tf.clip_by_global_norm(gradients, self._config.clip_norm)
+        self.optimizer.learning_rate.assign(learning_rate)
+        self.optimizer.apply(gradients, self.agent.keras_variables)
+        return tf.stack([*losses, norm]), self.agent.flat_weights()
+
+    def _update_graph(self, batch: Unroll, learning_rate: tf.Tensor):
+        with tf.GradientTape() as tape:
+            losses = self._loss(batch)
+        return self._apply_gradients(losses, tape.gradient(losses.total, self.agent.variables), learning_rate)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that an exact resume of the learner needs, by name."""
+        arrays = {f"weights/{i}": v.numpy() for i, v in enumerate(self.agent.variables)}
+        arrays |= {f"optimizer/{i}": v.numpy() for i, v in enumerate(self.optimizer.variables)}
+        return arrays | {
+            "updates": np.int64(self.updates),
+            "environment_frames": np.int64(self.environment_frames),
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """The inverse of `state`. Raises KeyError or ValueError when it belongs to another network."""
+        for i, variable in enumerate(self.agent.variables):
+            variable.assign(state[f"weights/{i}"])
+        for i, variable in enumerate(self.optimizer.variables):
+            variable.assign(state[f"optimizer/{i}"])
+        self.updates = int(state["updates"])
+        self.environment_frames = int(state["environment_frames"])
+
+
+def default_device() -> str:
+    """The first GPU, or the CPU if there is none."""
+    return "/GPU:0" if tf.config.list_physical_devices("GPU") else "/CPU:0"
+
+
+def xla_is_faster(config: Config, device: str) -> bool:
+    """What --xla=auto means, from docs/performance.md."""
+    return "GPU" in device or config.network == "mlp"

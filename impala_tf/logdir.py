@@ -1,0 +1,77 @@
+"""The log directory: what is in it, whether a run may use it, and how it is resumed. No TensorFlow here."""
+
+import datetime
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+from impala_tf.checkpoints import Checkpoints
+from impala_tf.config import Config, SettingError, network_differences, to_flag_lines
+
+SETTINGS = "settings.flags"
+SAVED_MODEL = "saved_model"
+_FILES_OF_A_RUN = ("metrics.csv", "episodes.csv")
+
+
+class LogDir:
+    """A log directory that was checked before anything is written into it.
+
+    checkpoint: (arrays, info) to resume from, or None.
+
+    Raises SettingError when it cannot be written, belongs to another network, or has only damaged checkpoints.
+    warn: gets one line for each damaged checkpoint that is passed over.
+    """
+
+    def __init__(self, config: Config, warn: Callable[[str], None]):
+        self.path = pathlib.Path(config.logdir) if config.logdir else _new_directory(config.env_id)
+        self.checkpoints = self.path / "checkpoints"
+        self.checkpoint = None
+        found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
+        if found.paths():
+            self._check_network(config)
+            self.checkpoint = found.load_newest(warn)
+            if self.checkpoint is None:
+                raise SettingError(
+                    f"--logdir={self.path}: every checkpoint in it is damaged; "
+                    f"move {self.checkpoints} away to start anew"
+                )
+        self._check_writable()
+
+    def _check_network(self, config: Config) -> None:
+        settings = self.path / SETTINGS
+        differences = network_differences(config, settings.read_text().splitlines()) if settings.exists() else []
+        if differences:
+            raise SettingError(
+                f"--logdir={self.path}: its checkpoint was written with other settings: {', '.join(differences)}; "
+                "give these or another directory"
+            )
+
+    def _check_writable(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise SettingError(
+                f"--logdir={self.path}: cannot be written ({error.strerror}); give a directory that can"
+            ) from error
+
+    def write_settings(self, config: Config) -> None:
+        """Writes the flag file; sets aside the CSV files of a run that left no checkpoint to go on from."""
+        if self.checkpoint is None:
+            stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+            for name in _FILES_OF_A_RUN:
+                if (self.path / name).exists():
+                    (self.path / name).rename(self.path / f"{name}.before-{stamp}")
+        (self.path / SETTINGS).write_text("\n".join(to_flag_lines(config)) + "\n")
+
+
+def _new_directory(env_id: str) -> pathlib.Path:
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = env_id.replace("/", "-").replace(":", "-")
+    path = pathlib.Path("runs") / f"{name}-{stamp}"
+    count = 1
+    while path.exists():
+        count += 1
+        path = pathlib.Path("runs") / f"{name}-{stamp}-{count}"
+    return path

@@ -1,0 +1,209 @@
+"""Episode statistics and learner statistics; metrics.csv, episodes.csv and TensorBoard in the log directory."""
+
+import collections
+import contextlib
+import csv
+import pathlib
+import threading
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.types import Unroll
+
+MEAN_WINDOW = 100  # Episodes in the running mean, as in CartPole-v1's definition of solved.
+TENSORBOARD_EPISODES = 100  # Single episodes written to TensorBoard per row at most; episodes.csv has all.
+
+EPISODE_COLUMNS = ("environment_frames", "actor", "episode_return", "episode_length")
+
+TIMES = ("wait", "batch", "forward", "backward", "update")
+
+# How the values of an interval become one row. The rest of a row is read off at its end.
+_REDUCTIONS = {"ratio_max": np.max, "ratio_min": np.min, "policy_lag_max": np.max}  # Else the mean.
+
+
+class BatchStatistics(NamedTuple):
+    """What is read off a batch before the learner sees it.
+
+    num_steps: valid agent steps. versions: [B] int64, policy versions.
+    actors, returns, lengths: [E], of the episodes that ended in the batch; undiscounted and unclipped.
+    """
+
+    num_steps: int
+    versions: np.ndarray
+    actors: np.ndarray
+    returns: np.ndarray
+    lengths: np.ndarray
+
+
+def batch_statistics(batch: Unroll) -> BatchStatistics:
+    """batch: [T + 1, B, ...], on the CPU."""
+    rows = batch.env_outputs
+    # Row 0 is the last row of the unroll before, whose statistics counted it already.
+    ended = np.logical_or(rows.terminated[1:].numpy(), rows.truncated[1:].numpy())
+    return BatchStatistics(
+        num_steps=int(ended.size - np.count_nonzero(rows.first[1:].numpy())),
+        versions=batch.policy_version.numpy(),
+        actors=np.broadcast_to(batch.actor.numpy(), ended.shape)[ended],
+        returns=rows.episode_return[1:].numpy()[ended],
+        lengths=rows.episode_steps[1:].numpy()[ended],
+    )
+
+
+class Metrics:
+    """Collects from the learner thread, writes from the main thread.
+
+    logdir: where the files go; None writes nothing. names: of the learner's statistics vector.
+    """
+
+    def __init__(self, logdir: pathlib.Path | None, names: tuple[str, ...]):
+        self._logdir = logdir
+        self._names = names
+        self._lock = threading.Lock()
+        self._started = time.perf_counter()
+        self._writer = tf.summary.create_file_writer(str(logdir)) if logdir else None
+        self._last_row = (0.0, 0)  # seconds, frames
+        self.recent_returns: collections.deque[float] = collections.deque(maxlen=MEAN_WINDOW)
+        self.episodes = 0
+        self.last_lag = 0.0
+        self._begin_interval()
+
+    def _begin_interval(self) -> None:
+        self._statistics: list[tf.Tensor] = []
+        self._values: dict[str, list[float]] = collections.defaultdict(list)
+        self._interval_episodes: list[tuple[int, BatchStatistics]] = []
+
+    @property
+    def seconds(self) -> float:
+        """Of training, over all parts of a resumed run."""
+        return time.perf_counter() - self._started
+
+    def mean_return(self) -> float:
+        """Of the last 100 episodes; nan before the first."""
+        with self._lock:
+            return float(np.mean(self.recent_returns)) if self.recent_returns else float("nan")
+
+    @contextlib.contextmanager
+    def timer(self, name: str):
+        """Adds the seconds of its block to the column secs/name."""
+        start = time.perf_counter()
+        yield
+        elapsed = time.perf_counter() - start
+        with self._lock:
+            self._values[f"secs/{name}"].append(elapsed)
+
+    def record(self, environment_frames: int, updates: int, batch: BatchStatistics, statistics: tf.Tensor) -> None:
+        """After an update; updates: their count now, so the lag is the age of the weights that acted."""
+        lags = updates - 1 - batch.versions
+        with self._lock:
+            self._statistics.append(statistics)
+            self._values["policy_lag_mean"].append(float(lags.mean()))
+            self._values["policy_lag_max"].append(float(lags.max()))
+            self.last_lag = float(lags.mean())
+            if len(batch.returns):
+                self._interval_episodes.append((environment_frames, batch))
+                self.recent_returns.extend(batch.returns.tolist())
+                self.episodes += len(batch.returns)
+
+    def write_row(self, environment_frames: int, updates: int, learning_rate: float, queue_size: int) -> None:
+        """One row of metrics.csv and TensorBoard over all that was recorded since the last, if anything was."""
+        with self._lock:
+            statistics, values, episodes = self._statistics, self._values, self._interval_episodes
+            self._begin_interval()
+        if not statistics:
+            return
+        columns = {name: [float(x[i]) for x in map(np.asarray, statistics)] for i, name in enumerate(self._names)}
+        columns |= {"policy_lag_mean": values["policy_lag_mean"], "policy_lag_max": values["policy_lag_max"]}
+        columns |= {f"secs/{name}": values[f"secs/{name}"] for name in TIMES}
+        returns = [float(x) for _, batch in episodes for x in batch.returns]
+        lengths = [float(x) for _, batch in episodes for x in batch.lengths]
+        seconds = self.seconds
+        row = {
+            "environment_frames": environment_frames,
+            "updates": updates,
+            "seconds": seconds,
+            "frames_per_sec": (environment_frames - self._last_row[1]) / (seconds - self._last_row[0]),
+            "episodes": self.episodes,
+            "episode_return_last_100": self.mean_return(),
+            "episode_return": np.mean(returns) if returns else float("nan"),
+            "episode_length": np.mean(lengths) if lengths else float("nan"),
+            "learning_rate": learning_rate,
+            "queue_size": queue_size,
+        }
+        row |= {
+            name: float(_REDUCTIONS.get(name, np.mean)(column)) if column else float("nan")
+            for name, column in columns.items()
+        }
+        self._last_row = (seconds, environment_frames)
+        if self._logdir:
+            self._append_csv(
+                "metrics.csv",
+                tuple(row),
+                [[f"{value:.6g}" if isinstance(value, float) else value for value in row.values()]],
+            )
+            self._append_csv("episodes.csv", EPISODE_COLUMNS, _episode_rows(episodes))
+            self._write_summaries(row, returns, lengths)
+
+    def _append_csv(self, name: str, header: tuple[str, ...], rows: list[list]) -> None:
+        assert self._logdir
+        path = self._logdir / name
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(header)
+            writer.writerows(rows)
+
+    def _write_summaries(self, row: dict, returns: list[float], lengths: list[float]) -> None:
+        assert self._writer
+        frames = row["environment_frames"]
+        with self._writer.as_default(step=frames):
+            for name, value in row.items():
+                if not np.isnan(value) and name not in ("environment_frames", "episode_return", "episode_length"):
+                    tf.summary.scalar(name, value)
+            stride = max(1, len(returns) // TENSORBOARD_EPISODES)
+            for episode_return, length in list(zip(returns, lengths, strict=True))[::stride]:
+                tf.summary.scalar("episode_return", episode_return)
+                tf.summary.scalar("episode_length", length)
+        self._writer.flush()
+
+    def state(self) -> dict:
+        """As JSON; the part of a checkpoint that lets the statistics go on."""
+        with self._lock:
+            return dict(seconds=self.seconds, episodes=self.episodes, recent_returns=list(self.recent_returns))
+
+    def restore(self, state: dict, environment_frames: int) -> None:
+        """Goes on from a checkpoint. Rows past it belong to updates that were lost, so they are dropped."""
+        self._started = time.perf_counter() - state["seconds"]
+        self.episodes = state["episodes"]
+        self.recent_returns.extend(state["recent_returns"])
+        self._last_row = (state["seconds"], environment_frames)
+        if self._logdir:
+            for name in ("metrics.csv", "episodes.csv"):
+                _drop_rows_after(self._logdir / name, environment_frames)
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.close()
+
+
+def _episode_rows(episodes: list[tuple[int, BatchStatistics]]) -> list[list]:
+    rows = []
+    for frames, batch in episodes:
+        for actor, episode_return, length in zip(batch.actors, batch.returns, batch.lengths, strict=True):
+            rows.append([frames, actor, f"{episode_return:g}", length])
+    return rows
+
+
+def _drop_rows_after(path: pathlib.Path, environment_frames: int) -> None:
+    if not path.exists():
+        return
+    header, *rows = path.read_text().splitlines(keepends=True)
+    column = header.strip().split(",").index("environment_frames")
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[column]) <= environment_frames]
+    if len(kept) < len(rows):
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join([header, *kept]))
+        temporary.replace(path)

@@ -1,0 +1,168 @@
+"""Torsos: from one observation to features, [N, ...] -> [N, F] float32. They know nothing of time."""
+
+import keras
+import tensorflow as tf
+
+
+class FanInTruncatedNormal(keras.initializers.Initializer):
+    """Truncated normal with stddev scale / sqrt(fan_in), the paper's networks' initialisation (biases are 0).
+
+    Keras' VarianceScaling would divide by the stddev that truncation leaves; this does not.
+    """
+
+    def __init__(self, seed: int, scale: float = 1.0):
+        self.seed = seed
+        self.scale = scale
+
+    def __call__(self, shape, dtype=None):
+        fan_in = 1
+        for size in shape[:-1]:
+            fan_in *= size
+        return keras.random.truncated_normal(shape, stddev=self.scale * fan_in**-0.5, dtype=dtype, seed=self.seed)
+
+    def get_config(self):
+        return {"seed": self.seed, "scale": self.scale}
+
+
+def dense(units: int, seed: int, activation: str | None = None, scale: float = 1.0) -> keras.layers.Dense:
+    return keras.layers.Dense(units, activation=activation, kernel_initializer=FanInTruncatedNormal(seed, scale))
+
+
+def _conv(filters: int, kernel: int, seed: int, strides: int = 1, padding: str = "valid") -> keras.layers.Conv2D:
+    return keras.layers.Conv2D(
+        filters, kernel, strides=strides, padding=padding, kernel_initializer=FanInTruncatedNormal(seed)
+    )
+
+
+def as_floats(observation: tf.Tensor) -> tf.Tensor:
+    """float32; uint8 (frames) is divided by 255."""
+    if observation.dtype == tf.uint8:
+        return tf.cast(observation, tf.float32) / 255.0
+    return tf.cast(observation, tf.float32)
+
+
+class MLPTorso(keras.layers.Layer):
+    """Fully connected layers on the flattened observation.
+
+    num_classes: the n of a Discrete observation, which becomes one-hot; 0 for a Box. start: its smallest value.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], activation: str, seed: int, num_classes: int = 0, start: int = 0):
+        super().__init__()
+        self._num_classes = num_classes
+        self._start = start
+        self._layers_in_order = [dense(size, seed + i, activation) for i, size in enumerate(sizes)]
+
+    def call(self, observation):
+        if self._num_classes:
+            features = tf.one_hot(observation - self._start, self._num_classes)
+        else:
+            features = tf.reshape(as_floats(observation), [-1, observation.shape[1:].num_elements()])
+        for layer in self._layers_in_order:
+            features = layer(features)
+        return features
+
+
+class ShallowTorso(keras.layers.Layer):
+    """Figure 3, left: Conv 16 8x8/4, Conv 32 4x4/2, FC 256. [N, height, width, channels] -> [N, 256]."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self._convolutions = [_conv(16, 8, seed, strides=4), _conv(32, 4, seed + 1, strides=2)]
+        self._output = dense(256, seed + 2)
+
+    def call(self, observation):
+        features = as_floats(observation)
+        for convolution in self._convolutions:
+            features = tf.nn.relu(convolution(features))
+        features = tf.reshape(features, [-1, features.shape[1:].num_elements()])
+        return tf.nn.relu(self._output(features))
+
+
+class ResidualBlock(keras.layers.Layer):
+    """x + Conv 3x3(ReLU(Conv 3x3(ReLU(x))))."""
+
+    def __init__(self, filters: int, seed: int):
+        super().__init__()
+        self._convolutions = [_conv(filters, 3, seed + i, padding="same") for i in range(2)]
+
+    def call(self, inputs):
+        features = inputs
+        for convolution in self._convolutions:
+            features = convolution(tf.nn.relu(features))
+        return inputs + features
+
+
+class DeepTorso(keras.layers.Layer):
+    """Figure 3, right: three sections of Conv 3x3, MaxPool 3x3/2 and two residual blocks; FC 256.
+
+    [N, height, width, channels] -> [N, 256].
+    """
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self._sections = []
+        for i, filters in enumerate((16, 32, 32)):
+            first = seed + 5 * i
+            self._sections.append(
+                [
+                    _conv(filters, 3, first, padding="same"),
+                    keras.layers.MaxPooling2D(3, strides=2, padding="same"),
+                    ResidualBlock(filters, first + 1),
+                    ResidualBlock(filters, first + 3),
+                ]
+            )
+        self._output = dense(256, seed + 15)
+
+    def call(self, observation):
+        features = as_floats(observation)
+        for section in self._sections:
+            for layer in section:
+                features = layer(features)
+        features = tf.nn.relu(features)
+        features = tf.reshape(features, [-1, features.shape[1:].num_elements()])
+        return tf.nn.relu(self._output(features))
+
+
+class InstructionEncoder(keras.layers.Layer):
+    """DMLab's language instruction: split on white space, hash to 1000 buckets, embed in 20, LSTM 64, last output.
+
+    [N] string -> [N, 64].
+    """
+
+    NUM_BUCKETS = 1000
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self._embedding = keras.layers.Embedding(
+            self.NUM_BUCKETS, 20, embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+        )
+        self._lstm = keras.layers.LSTM(
+            64,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 1),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 2),
+        )
+
+    def call(self, instruction):
+        words = tf.strings.split(instruction)
+        # An empty instruction is one empty word, so that the LSTM always has a step to make.
+        words = words.to_tensor(default_value="", shape=[None, None])
+        words = tf.cond(tf.shape(words)[1] > 0, lambda: words, lambda: tf.expand_dims(instruction, 1))
+        buckets = tf.strings.to_hash_bucket_fast(words, self.NUM_BUCKETS)
+        # Padding stands behind the words and is masked, so the LSTM's output is that of the last word.
+        mask = tf.concat([tf.ones_like(words[:, :1], tf.bool), words[:, 1:] != ""], axis=1)
+        return self._lstm(self._embedding(buckets), mask=mask)
+
+
+class ParallelTorso(keras.layers.Layer):
+    """One torso for each part of the observation; their features are concatenated in the order of the torsos.
+
+    A dict observation {name: [N, ...]} -> [N, sum of F]. The paper's DMLab agent has `frame` and `instruction`.
+    """
+
+    def __init__(self, torsos: dict[str, keras.layers.Layer]):
+        super().__init__()
+        self._torsos = torsos
+
+    def call(self, observation):
+        return tf.concat([torso(observation[name]) for name, torso in self._torsos.items()], axis=-1)

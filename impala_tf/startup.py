@@ -1,0 +1,47 @@
+"""Imports TensorFlow without its start-up noise on the terminal."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+# What TensorFlow's C++ side prints before its own log level applies: information, and the lack of a GPU driver.
+_NOISE = (
+    r"I\d{4} \d\d:\d\d:|WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
+    r"|E\d{4} \d\d:\d\d:.* failed call to cuInit: .*\(303\)|E\d{4} \d\d:\d\d:.* Unable to register cu\w+ factory"
+)
+_FILTER = f"""
+import re, sys
+for line in sys.stdin.buffer:
+    if not re.match({_NOISE.encode()!r}, line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+"""
+
+
+@contextlib.contextmanager
+def _filtered_stderr() -> Iterator[None]:
+    """Sends this process's stderr through a filter in a process of its own, which also survives a crash of this one."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    filtering = subprocess.Popen([sys.executable, "-ISc", _FILTER], stdin=subprocess.PIPE, stderr=real)
+    assert filtering.stdin is not None
+    os.dup2(filtering.stdin.fileno(), 2)
+    filtering.stdin.close()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(real, 2)
+        os.close(real)
+        filtering.wait()
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and looks for devices, which is when it prints. Errors and unknown lines are not hidden."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors only, from here on.
+    with _filtered_stderr():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()

@@ -1,0 +1,95 @@
+"""Threads that end together: the first exception, or a request to stop, ends all of them."""
+
+import threading
+from collections.abc import Callable
+
+
+class Crew:
+    """Named threads. When one of them fails, or `stop` is called, all are asked to end, and who is blocked is woken.
+
+    Python runs signal handlers in the main thread only, and not while that is blocked inside a TensorFlow op; so the
+    main thread waits here, and all work is done by the crew.
+    """
+
+    def __init__(self) -> None:
+        self._wakers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self.error: BaseException | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def on_stop(self, wake: Callable[[], None]) -> None:
+        """`wake` is called once, when the crew begins to stop; it unblocks threads that wait for something."""
+        self._wakers.append(wake)
+
+    def start(self, name: str, work: Callable[[], None]) -> None:
+        """Runs `work` once in a thread of its own. After a stop its exceptions are the stop's consequences: dropped."""
+
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self.stop(error)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Asks all threads to end. Only the first call counts, so `error` is the cause and not a consequence."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self.error = error
+            self._stopping.set()
+        for wake in self._wakers:
+            wake()
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until the crew is stopping, at most `timeout` seconds. Returns whether it is."""
+        return self._stopping.wait(timeout)
+
+    def join(self, timeout: float) -> list[str]:
+        """Waits for the threads to end, `timeout` seconds for each. Returns the names of those that did not."""
+        for thread in self._threads:
+            thread.join(timeout)
+        return [thread.name for thread in self._threads if thread.is_alive()]
+
+
+class Closed(Exception):
+    """Raised by a closed `Slot`."""
+
+
+class Slot:
+    """Room for one object between two threads, like the StagingArea of the released code."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._items: list = []
+        self._closed = False
+
+    def put(self, item: object) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or not self._items)
+            if self._closed:
+                raise Closed
+            self._items.append(item)
+            self._condition.notify_all()
+
+    def get(self):
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or self._items)
+            if self._closed:
+                raise Closed
+            self._condition.notify_all()
+            return self._items.pop()
+
+    def close(self) -> None:
+        """Both sides raise Closed from now on."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()

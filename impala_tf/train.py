@@ -1,0 +1,224 @@
+"""`connect` wires all the parts, `act`, `stage` and `learn` are what the threads do, `train` runs them."""
+
+import functools
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from impala_tf import environments, signals
+from impala_tf.actor import Actor
+from impala_tf.checkpoints import Checkpoints
+from impala_tf.config import Config
+from impala_tf.export import export
+from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy
+from impala_tf.learner import Learner, default_device
+from impala_tf.logdir import SAVED_MODEL, LogDir
+from impala_tf.metrics import Metrics, batch_statistics
+from impala_tf.networks import make_agent
+from impala_tf.threads import Crew, Slot
+from impala_tf.types import ArraySpec
+from impala_tf.unroll_queue import UnrollQueue, join_groups, unroll_spec
+from impala_tf.weights import WeightStore
+
+JOIN_SECS = 20.0  # How long a thread may take to finish the unroll or the update in hand.
+
+
+class Run(NamedTuple):
+    """All parts of a run, wired."""
+
+    config: Config
+    logdir: LogDir
+    random: np.random.Generator
+    learner: Learner
+    weights: WeightStore
+    queue: UnrollQueue
+    staged: Slot
+    actors: list[Actor]
+    metrics: Metrics
+    checkpoints: Checkpoints
+    crew: Crew
+
+
+class Summary(NamedTuple):
+    """How a run ended. mean_return: of the last 100 episodes. seconds: of training, without start-up and export."""
+
+    environment_frames: int
+    updates: int
+    episodes: int
+    mean_return: float
+    seconds: float
+    logdir: LogDir
+
+
+def connect(config: Config, logdir: LogDir) -> Run:
+    """Makes and wires all parts; resumes from the log directory's newest checkpoint if it has one."""
+    spaces = environments.spec_of(config)
+    make_one_agent = functools.partial(make_agent, config, spaces.observation_space, spaces.action_space)
+    device = default_device()
+    with tf.device(device):
+        learner = Learner(config, make_one_agent(), device)
+
+    random = np.random.default_rng(config.seed)
+    metrics = Metrics(logdir.path, Learner.STATISTICS)
+    checkpoints = Checkpoints(
+        logdir.checkpoints, config.keep_checkpoints, config.checkpoint_every_secs, config.checkpoint_every_updates
+    )
+    if logdir.checkpoint is not None:
+        arrays, info = logdir.checkpoint
+        learner.restore(arrays)
+        metrics.restore(info["metrics"], learner.environment_frames)
+        random.bit_generator.state = info["random"]
+        checkpoints.saved(learner.updates)
+
+    agent = learner.agent
+    observation = ArraySpec(spaces.observation_space.shape, spaces.observation_space.dtype)
+    action = ArraySpec(agent.distribution.action_shape, np.dtype(agent.distribution.action_dtype.as_numpy_dtype))
+    spec = unroll_spec(config.unroll_length, observation, action, agent.distribution.num_parameters, agent.state_size)
+    queue = UnrollQueue(spec, config.batch_size, config.num_envs_per_actor, config.queue_capacity)
+
+    weights = WeightStore(config.policy_lag)
+    seed = int(random.integers(2**31))  # Drawn anew when a run is resumed, so that it does not replay its beginning.
+    policies = make_policies(config, make_one_agent, weights, seed)
+    actors = []
+    for i in range(config.num_actors):
+        environment = environments.make_vector_environment(config, seed, i, config.num_envs_per_actor)
+        actors.append(Actor(i, environment, policies[i], spec, queue.group, seed))
+    weights.publish(learner.updates, agent.flat_weights())
+
+    staged = Slot()
+    crew = Crew()
+    crew.on_stop(queue.close)
+    crew.on_stop(staged.close)
+    return Run(config, logdir, random, learner, weights, queue, staged, actors, metrics, checkpoints, crew)
+
+
+def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: int) -> list:
+    """A policy for each actor: copies of their own, or one that all share."""
+    with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
+        if not config.dynamic_batching:
+            return [LocalPolicy(make_one_agent()) for _ in range(config.num_actors)]
+        policy = DynamicBatchingPolicy(
+            make_one_agent(),
+            config.dynamic_batching_min,
+            config.dynamic_batching_max,
+            config.dynamic_batching_timeout_ms,
+            seed,
+        )
+    weights.add_listener(policy.publish_to)
+    return [policy] * config.num_actors
+
+
+def act(run: Run, actor: Actor) -> None:
+    """An actor's thread: weights in, unrolls out."""
+    with tf.device("/CPU:0"):
+        while not run.crew.stopping:
+            run.queue.put(actor.unroll(*run.weights.latest()))
+
+
+def stage(run: Run) -> None:
+    """Makes the next batch ready on the learner's device while it learns from the last."""
+    join = tf.function(functools.partial(join_groups, run.queue.spec), autograph=False)
+    while not run.crew.stopping:
+        groups = run.queue.get()
+        with run.metrics.timer("batch"), tf.device("/CPU:0"):
+            batch = join(groups)
+            statistics = batch_statistics(batch)
+            if "GPU" in run.learner.device:
+                with tf.device(run.learner.device):
+                    batch = tf.nest.map_structure(tf.identity, batch)
+        run.staged.put((batch, statistics))
+
+
+def learn(run: Run) -> None:
+    """The learner's thread: batches in, weights out, until the budget is used."""
+    learner, timer = run.learner, run.metrics.timer
+    while not run.crew.stopping and learner.environment_frames < run.config.total_environment_frames:
+        with timer("wait"):
+            batch, statistics = run.staged.get()
+        with timer("update"):
+            if run.config.split_timing:
+                result = learner.timed_update(batch, statistics.num_steps, timer)
+            else:
+                result = learner.update(batch, statistics.num_steps)
+        run.weights.publish(learner.updates, result.flat_weights)
+        run.metrics.record(learner.environment_frames, learner.updates, statistics, result.statistics)
+        if run.checkpoints.due(learner.updates):
+            save(run)
+    run.crew.stop()
+
+
+def save(run: Run) -> None:
+    info = dict(metrics=run.metrics.state(), random=run.random.bit_generator.state)
+    run.checkpoints.save(run.learner.updates, run.learner.state(), info)
+
+
+def write_row(run: Run) -> None:
+    learner = run.learner
+    run.metrics.write_row(learner.environment_frames, learner.updates, learner.learning_rate, run.queue.size())
+
+
+def supervise(run: Run) -> None:
+    """The main thread: waits, writes metrics, shows progress, sees signals."""
+    learner, metrics = run.learner, run.metrics
+    interval = 0.5 if sys.stderr.isatty() else 10.0
+    with tqdm.tqdm(
+        total=run.config.total_environment_frames,
+        initial=learner.environment_frames,
+        unit="frames",
+        unit_scale=True,
+        mininterval=interval,
+        maxinterval=interval,
+        dynamic_ncols=True,
+    ) as bar:
+        stopping = False
+        while not stopping:
+            stopping = run.crew.wait(run.config.log_every_secs)
+            if stopping:
+                stuck = run.crew.join(JOIN_SECS)
+                if stuck:
+                    bar.write(f"impala_tf: did not end within {JOIN_SECS:g} s: {', '.join(stuck)}", file=sys.stderr)
+            write_row(run)
+            bar.set_postfix_str(f"return {metrics.mean_return():.1f}, lag {metrics.last_lag:.1f}", refresh=False)
+            bar.update(learner.environment_frames - bar.n)
+
+
+def train(config: Config, logdir: LogDir) -> Summary:
+    """Trains until the budget is used, a thread fails, or SIGINT or SIGTERM comes; then saves and exports.
+
+    Raises what the first failing thread raised, after saving what had been learned before it.
+    """
+    run = connect(config, logdir)
+    logdir.write_settings(config)
+    with signals.calling(run.crew.stop):
+        for actor in run.actors:
+            run.crew.start(f"actor {actor.index}", functools.partial(act, run, actor))
+        run.crew.start("stager", functools.partial(stage, run))
+        run.crew.start("learner", functools.partial(learn, run))
+        supervise(run)
+        for actor in run.actors:
+            actor.close()
+        seconds = run.metrics.seconds
+        finish(run)
+    learner = run.learner
+    return Summary(
+        learner.environment_frames, learner.updates, run.metrics.episodes, run.metrics.mean_return(), seconds, logdir
+    )
+
+
+def finish(run: Run) -> None:
+    """Saves, exports and raises the error that ended the run, if one did."""
+    run.metrics.close()
+    error = run.crew.error
+    try:
+        save(run)
+        info = dict(env_id=run.config.env_id, num_action_repeats=run.config.num_action_repeats)
+        export(run.learner.agent, run.logdir.path / SAVED_MODEL, info)
+    except Exception as failure:
+        if error is None:
+            raise
+        print(f"impala_tf: could not save after the error: {failure}", file=sys.stderr)
+    if error is not None:
+        raise error

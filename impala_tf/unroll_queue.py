@@ -1,0 +1,163 @@
+"""The queue between actors and learner: a `tf.queue.FIFOQueue` whose elements are groups of unrolls.
+
+An actor makes the unrolls of all its environments at once, and the learner takes `batch_size` of them. A group is
+the largest number of unrolls that divides both, so with 128 environments and batches of 32 a queue element is a whole
+batch and nothing is cut up and joined again; with one environment an element is one unroll, as in the paper.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.types import TIME_MAJOR_FIELDS, ArraySpec, EnvOutput, Unroll
+
+
+class UnrollSpec(NamedTuple):
+    """What an unroll of one environment looks like: T, and an `ArraySpec` for each leaf."""
+
+    unroll_length: int
+    leaves: Unroll
+
+    def shape(self, group: int, path: tuple[str, ...], spec: ArraySpec) -> tuple[int, ...]:
+        """Shape of a leaf over `group` unrolls."""
+        if path[0] not in TIME_MAJOR_FIELDS:
+            return (group, *spec.shape)
+        rows = self.unroll_length + (path[0] == "env_outputs")  # Row T has no action.
+        return (rows, group, *spec.shape)
+
+
+def unroll_spec(unroll_length: int, observation: ArraySpec, action: ArraySpec, num_parameters: int, state_size: int):
+    """The `UnrollSpec` for one kind of observation, action, policy head and core."""
+    scalar = {dtype: ArraySpec((), np.dtype(dtype)) for dtype in ("float32", "bool", "int32", "int64")}
+    env_outputs = EnvOutput(
+        reward=scalar["float32"],
+        terminated=scalar["bool"],
+        truncated=scalar["bool"],
+        first=scalar["bool"],
+        observation=observation,
+        episode_return=scalar["float32"],
+        episode_steps=scalar["int32"],
+    )
+    leaves = Unroll(
+        env_outputs=env_outputs,
+        actions=action,
+        behaviour_parameters=ArraySpec((num_parameters,), np.dtype("float32")),
+        last_action=action,
+        core_state=ArraySpec((state_size,), np.dtype("float32")),
+        policy_version=scalar["int64"],
+        actor=scalar["int32"],
+    )
+    return UnrollSpec(unroll_length, leaves)
+
+
+def map_leaves(function, spec: UnrollSpec, *unrolls: Unroll) -> Unroll:
+    """function(path, ArraySpec, leaf of each unroll) for every leaf; path[0] is the field of `Unroll`."""
+    fields = {}
+    for name in Unroll._fields:
+        parts = [getattr(spec.leaves, name), *(getattr(unroll, name) for unroll in unrolls)]
+        if name == "env_outputs":
+            fields[name] = EnvOutput(
+                *(function((name, leaf), *(getattr(part, leaf) for part in parts)) for leaf in EnvOutput._fields)
+            )
+        else:
+            fields[name] = function((name,), *parts)
+    return Unroll(**fields)
+
+
+def _flatten(unroll: Unroll) -> list:
+    return [*unroll.env_outputs, *unroll[1:]]
+
+
+class UnrollQueue:
+    """Bounded, first in first out; `put` blocks when it is full and `get` when it is short of a batch.
+
+    spec: of one unroll. batch_size: B. num_envs: unrolls in one `put`. capacity: in unrolls; 0 means one batch.
+    """
+
+    def __init__(self, spec: UnrollSpec, batch_size: int, num_envs: int, capacity: int = 0):
+        self.spec = spec
+        self.group = math.gcd(batch_size, num_envs)
+        self._groups_per_batch = batch_size // self.group
+        shapes = _flatten(map_leaves(lambda path, leaf: spec.shape(self.group, path, leaf), spec))
+        dtypes = _flatten(map_leaves(lambda path, leaf: tf.as_dtype(leaf.dtype), spec))
+        # FIFOQueue crashes on elements without content (the core state of a network without a core): not queued.
+        self._empty = {
+            i: tf.zeros([self._groups_per_batch, *shapes[i]], dtypes[i]) for i in range(len(shapes)) if 0 in shapes[i]
+        }
+        capacity_in_groups = max(1, (capacity or batch_size) // self.group)
+        with tf.device("/CPU:0"):
+            self._queue = tf.queue.FIFOQueue(capacity_in_groups, self._queued(dtypes), self._queued(shapes))
+
+    def _queued(self, leaves: list) -> list:
+        return [leaf for i, leaf in enumerate(leaves) if i not in self._empty]
+
+    def put(self, unrolls: Unroll) -> None:
+        """Adds groups of unrolls: every leaf is [num_groups, ...] in front of the group's shape.
+
+        Raises tf.errors.CancelledError when the queue is closed.
+        """
+        self._queue.enqueue_many(self._queued(_flatten(unrolls)))
+
+    def get(self) -> Unroll:
+        """The next `batch_size` unrolls, still in groups: [groups_per_batch, ...]; see `join_groups`.
+
+        Raises tf.errors.OutOfRangeError when the queue is closed and holds less than a batch.
+        """
+        leaves = self._queue.dequeue_many(self._groups_per_batch)
+        for i, empty in self._empty.items():
+            leaves.insert(i, empty)
+        num = len(EnvOutput._fields)
+        return Unroll(EnvOutput(*leaves[:num]), *leaves[num:])
+
+    def size(self) -> int:
+        """Unrolls in the queue now."""
+        return int(self._queue.size()) * self.group
+
+    def close(self) -> None:
+        """Wakes everyone who is blocked in `put` or `get`."""
+        self._queue.close(cancel_pending_enqueues=True)
+
+
+def join_groups(spec: UnrollSpec, groups: Unroll) -> Unroll:
+    """[G, rows, group, ...] -> [rows, G * group, ...] (time-major leaves), [G, group, ...] -> [G * group, ...]."""
+
+    def join(path, leaf_spec, leaf):
+        if path[0] not in TIME_MAJOR_FIELDS:
+            return tf.reshape(leaf, [-1, *leaf_spec.shape])
+        return tf.concat(tf.unstack(leaf), axis=1)
+
+    return map_leaves(join, spec, groups)
+
+
+class UnrollWriter:
+    """Preallocated numpy arrays in the queue's layout, filled row by row: `num_envs` unrolls, in groups.
+
+    A writer makes new arrays for every unroll: TensorFlow may go on reading the old ones.
+    """
+
+    def __init__(self, spec: UnrollSpec, num_envs: int, group: int):
+        self._num_groups = num_envs // group
+        self._group = group
+        self.unroll = map_leaves(lambda path, leaf: self._allocate(spec.shape(group, path, leaf), leaf.dtype), spec)
+
+    def _allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return np.empty((self._num_groups, *shape), dtype)
+
+    def _grouped(self, values: np.ndarray) -> np.ndarray:
+        return values.reshape(self._num_groups, self._group, *values.shape[1:])
+
+    def write_row(self, t: int, row: EnvOutput) -> None:
+        for array, values in zip(self.unroll.env_outputs, row, strict=True):
+            array[:, t] = self._grouped(values)
+
+    def write_action(self, t: int, action: np.ndarray, parameters: np.ndarray) -> None:
+        self.unroll.actions[:, t] = self._grouped(action)
+        self.unroll.behaviour_parameters[:, t] = self._grouped(parameters)
+
+    def write_start(self, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: int) -> None:
+        self.unroll.last_action[:] = self._grouped(last_action)
+        self.unroll.core_state[:] = self._grouped(core_state)
+        self.unroll.policy_version[:] = policy_version
+        self.unroll.actor[:] = actor
