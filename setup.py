@@ -30,6 +30,6 @@ setuptools.setup(
     extras_require={
         "plots": ["matplotlib>=3.8"],
         "video": ["gymnasium[classic-control]>=1.1", "imageio>=2.31", "imageio-ffmpeg>=0.5"],
-        "dev": ["mypy>=1.11", "pytest>=8", "ruff>=0.6"],
+        "dev": ["mypy>=1.11", "pytest>=9", "ruff>=0.6"],
     },
 )

@@ -116,14 +116,14 @@ class Config:
         0, "Unrolls that wait for the learner at most; 0: one batch.", "unrolls", f"{CODE}: 1", low=0
     )
     xla: str = setting("auto", "Compile the update with XLA. auto: where it was faster.", choices=("auto", "on", "off"))
-    learning_rate: float = setting(1e-3, "At the start; falls linearly to 0.", "", f"{PAPER}: 6e-4 on Atari", above=0)
+    learning_rate: float = setting(3e-3, "At the start; falls linearly to 0.", "", f"{PAPER}: 6e-4 on Atari", above=0)
     decay: float = setting(0.99, "RMSProp: decay of the mean square.", source=f"{CODE}: 0.99", low=0, high=1)
     momentum: float = setting(0.0, "RMSProp: momentum.", source=f"{PAPER}: 0", low=0, high=1)
     epsilon: float = setting(0.01, "RMSProp: added inside the square root.", source=f"{PAPER}: 0.01 on Atari", above=0)
     clip_norm: float = setting(
         40.0, "Gradients are scaled to this global norm at most.", source=f"{PAPER}: 40", above=0
     )
-    entropy_cost: float = setting(0.01, "Weight of the entropy bonus.", source=f"{PAPER}: 0.01 on Atari", low=0)
+    entropy_cost: float = setting(0.001, "Weight of the entropy bonus.", source=f"{PAPER}: 0.01 on Atari", low=0)
     baseline_cost: float = setting(0.5, "Weight of the baseline loss 0.5 (vs - V)^2.", source=f"{PAPER}: 0.5", low=0)
     discounting: float = setting(0.99, "Discount gamma, per agent step.", source=f"{PAPER}: 0.99", low=0, high=1)
     reward_clipping: str = setting(

@@ -3,6 +3,7 @@
 Both are used inside the actor's unroll function, so both work on graph tensors.
 """
 
+import threading
 import uuid
 from typing import Protocol
 
@@ -62,6 +63,7 @@ class DynamicBatchingPolicy:
         # BatchFunction's queue is looked up by this name in the whole process. Left to itself the op takes its node
         # name, which is different at every row of an unroll and the same in two runs.
         self._name = f"impala_tf_policy_{uuid.uuid4().hex}"
+        self._lock = threading.Lock()
         self._function: tf.types.experimental.ConcreteFunction | None = None
 
     def refresh(self, flat_weights: tf.Tensor) -> None:
@@ -75,24 +77,30 @@ class DynamicBatchingPolicy:
     def step(self, observation, reward, last_action, first, core_state, seed: int) -> PolicyStep:
         del seed  # One op samples for all.
         inputs = (observation, reward, last_action, first, core_state)
-        if self._function is None:
-            # The batch dimension must be unknown: with a static one the op fails as soon as it joins two requests.
-            specs = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), inputs)
-            with tf.init_scope():
-                self._function = tf.function(self._call, autograph=False).get_concrete_function(*specs)
+        function = self._traced(inputs)
         outputs = tf.raw_ops.BatchFunction(
             in_tensors=tf.nest.flatten(inputs),
-            captured_tensors=self._function.captured_inputs,
-            f=self._function,
+            captured_tensors=function.captured_inputs,
+            f=function,
             num_batch_threads=1,
             max_batch_size=self._maximum,
             batch_timeout_micros=self._timeout_micros,
             allowed_batch_sizes=self._sizes,
-            Tout=[x.dtype for x in self._function.outputs],
+            Tout=[x.dtype for x in function.outputs],
             shared_name=self._name,
         )
-        step = tf.nest.pack_sequence_as(self._function.structured_outputs, outputs)
-        return PolicyStep(*(tf.ensure_shape(x, [reward.shape[0], *x.shape[1:]]) for x in step))
+        shapes = [[reward.shape[0], *x.shape[1:]] for x in function.outputs]
+        outputs = [tf.ensure_shape(x, shape) for x, shape in zip(outputs, shapes, strict=True)]
+        return tf.nest.pack_sequence_as(function.structured_outputs, outputs)
+
+    def _traced(self, inputs: tuple):
+        """`_call` as a function with an unknown batch size: with a static one the op fails when it joins requests."""
+        with self._lock:  # Actors trace their unrolls at the same time.
+            if self._function is None:
+                specs = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), inputs)
+                with tf.init_scope():
+                    self._function = tf.function(self._call, autograph=False).get_concrete_function(*specs)
+            return self._function
 
     def _call(self, observation, reward, last_action, first, core_state) -> PolicyStep:
         return self.agent.step(observation, reward, last_action, first, core_state, self._seed)

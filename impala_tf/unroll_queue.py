@@ -78,6 +78,7 @@ class UnrollQueue:
 
     def __init__(self, spec: UnrollSpec, batch_size: int, num_envs: int, capacity: int = 0):
         self.spec = spec
+        self.batch_size = batch_size
         self.group = math.gcd(batch_size, num_envs)
         self._groups_per_batch = batch_size // self.group
         shapes = _flatten(map_leaves(lambda path, leaf: spec.shape(self.group, path, leaf), spec))

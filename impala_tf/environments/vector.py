@@ -2,6 +2,8 @@
 
 import difflib
 import functools
+import signal
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -115,6 +117,7 @@ def make_vector_environment(
     if how == "sync":
         return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds)
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
+    make = functools.partial(_in_process, make)
     return VectorEnvironment(AsyncVectorEnv([make] * num_envs, context="spawn"), seeds)
 
 
@@ -122,6 +125,12 @@ def _make_one(spec_id: str, env_id: str, num_action_repeats: int, settings: dict
     _gym_spec(env_id)  # In a process of its own, the module of a module:id is not imported yet.
     env = gym.make(spec_id, **settings)
     return ActionRepeat(env, num_action_repeats) if num_action_repeats > 1 else env
+
+
+def _in_process(make: Callable[[], gym.Env]) -> gym.Env:
+    # Ctrl-C goes to every process of the terminal; the main one decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return make()
 
 
 def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:

@@ -1,0 +1,130 @@
+"""Actor, writer and queue together: what comes out of the queue is what the environments did."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from impala_tf import environments
+from impala_tf.actor import Actor
+from impala_tf.config import Config
+from impala_tf.inference import LocalPolicy
+from impala_tf.networks import make_agent
+from impala_tf.types import TIME_MAJOR_FIELDS, ArraySpec, EnvOutput
+from impala_tf.unroll_queue import UnrollQueue, join_groups, map_leaves, unroll_spec
+
+COUNTING = "tests.environments:tests/Counting-v0"
+T = 4
+
+
+def make(env_id=COUNTING, num_envs=6, batch_size=3, seed=1, index=0, **settings):
+    """An actor and the queue that its unrolls are for."""
+    config = Config(env_id=env_id, use_last_action_and_reward=True, **settings)
+    spaces = environments.spec_of(config)
+    agent = make_agent(config, spaces.observation_space, spaces.action_space)
+    observation = ArraySpec(spaces.observation_space.shape, spaces.observation_space.dtype)
+    action = ArraySpec((), np.dtype(np.int64))
+    spec = unroll_spec(T, observation, action, agent.distribution.num_parameters, agent.state_size)
+    queue = UnrollQueue(spec, batch_size, num_envs, capacity=10_000)
+    environment = environments.make_vector_environment(config, seed, index, num_envs)
+    return Actor(index, environment, LocalPolicy(agent), spec, queue.group, seed), queue, agent
+
+
+def unrolls(actor, queue, agent, num_unrolls, weights=None):
+    """`num_unrolls` unrolls of all environments, numpy, after their way through the queue."""
+    num_envs = actor._environment.num_envs
+    for version in range(num_unrolls):
+        queue.put(actor.unroll(version, agent.flat_weights() if weights is None else weights))
+    num_batches, rest = divmod(num_unrolls * num_envs, queue.batch_size)
+    assert rest == 0
+    batches = [join_groups(queue.spec, queue.get()) for _ in range(num_batches)]
+
+    def cut(path, _, *leaves):
+        axis = 1 if path[0] in TIME_MAJOR_FIELDS else 0
+        return np.split(np.concatenate(leaves, axis), num_unrolls, axis)
+
+    cuts = map_leaves(cut, queue.spec, *batches)
+    return [map_leaves(lambda path, _, leaf, i=i: leaf[i], queue.spec, cuts) for i in range(num_unrolls)]
+
+
+@pytest.mark.parametrize(("num_envs", "batch_size"), [(6, 9), (4, 4), (1, 1), (1, 3), (2, 6), (6, 2)])
+def test_unrolls_chain(num_envs, batch_size):
+    """Row T is row 0 of the next unroll; every row follows from the one before; groups of any size keep the order."""
+    actor, queue, agent = make(num_envs=num_envs, batch_size=batch_size)
+    first, second, third = unrolls(actor, queue, agent, 3)
+    for a, b in [(first, second), (second, third)]:
+        for name in EnvOutput._fields:
+            np.testing.assert_array_equal(getattr(a.env_outputs, name)[T], getattr(b.env_outputs, name)[0])
+        np.testing.assert_array_equal(a.actions[T - 1], b.last_action)
+    rows = np.concatenate([u.env_outputs.observation[:T] for u in (first, second, third)])
+    actions = np.concatenate([u.actions for u in (first, second, third)])
+    expected = ([(0, t) for t in range(6)] + [(1, t) for t in range(7)])[: 3 * T]
+    for i in range(num_envs):
+        np.testing.assert_array_equal(rows[:, i, :2], expected)
+        for t in range(1, 3 * T):
+            # The environment shows the action it was given: that of the row before, unless it had to reset.
+            assert rows[t, i, 2] == (-1 if rows[t, i, 1] == 0 else actions[t - 1, i])
+    assert len(np.unique(actions)) > 1
+    assert first.env_outputs.first[0].all()
+    assert [u.policy_version[0] for u in (first, second, third)] == [0, 1, 2]
+    assert (first.actor == 0).all()
+
+
+def test_the_learner_sees_the_policy_that_acted():
+    """With the weights that acted, the learner's unroll gives exactly the behaviour parameters: all ratios are 1.
+
+    Over several unrolls, with an LSTM, so that a wrong initial state, last action or reset would show.
+    """
+    actor, queue, agent = make(core="lstm", core_size=8, policy_init_scale=1.0)
+    weights = make_agent(
+        Config(core="lstm", core_size=8, policy_init_scale=1.0, use_last_action_and_reward=True, seed=9),
+        agent.observation_space,
+        environments.spec_of(Config(env_id=COUNTING)).action_space,
+    ).flat_weights()
+    for unroll in unrolls(actor, queue, agent, 4, weights):
+        last_actions = np.concatenate([unroll.last_action[None], unroll.actions])
+        rows = unroll.env_outputs
+        parameters, _ = agent.unroll(rows.observation, rows.reward, last_actions, rows.first, unroll.core_state)
+        np.testing.assert_allclose(parameters[:-1], unroll.behaviour_parameters, rtol=1e-4, atol=1e-5)
+    assert np.any(unroll.core_state != 0)
+
+
+def test_the_same_seed_twice_and_another_seed():
+    def actions(**settings):
+        actor, queue, agent = make("CartPole-v1", **settings)
+        return np.concatenate([u.actions for u in unrolls(actor, queue, agent, 5)])
+
+    np.testing.assert_array_equal(actions(seed=1), actions(seed=1))
+    assert np.any(actions(seed=1) != actions(seed=2))
+    assert np.any(actions(seed=1, index=0) != actions(seed=1, index=1)), "actors sample alike"
+
+
+def test_sampled_actions_follow_the_policy():
+    """The sampling ops of an unroll are independent: no row copies another one's random numbers."""
+    actor, queue, agent = make("CartPole-v1", num_envs=64, batch_size=64)
+    actions = np.concatenate([u.actions for u in unrolls(actor, queue, agent, 20)])
+    assert abs(actions.mean() - 0.5) < 0.05
+    agreement = np.corrcoef(actions)
+    np.fill_diagonal(agreement, 0)
+    assert np.abs(agreement).max() < 0.7
+
+
+def test_an_environment_error_is_raised_as_it_was():
+    actor, _, agent = make("tests.environments:tests/Failing-v0", num_envs=1, batch_size=1)
+    with pytest.raises(OSError, match="the simulator has died"):
+        for version in range(100):
+            actor.unroll(version, agent.flat_weights())
+
+
+def test_pictures_travel_as_bytes():
+    actor, queue, agent = make("tests.environments:tests/Pictures-v0", network="shallow")
+    unroll = unrolls(actor, queue, agent, 2)[1]
+    assert unroll.env_outputs.observation.dtype == np.uint8
+    assert unroll.env_outputs.observation.shape == (T + 1, 6, 36, 36, 1)
+    assert unroll.env_outputs.observation.std() > 50
+
+
+def test_a_closed_queue_wakes_both_sides():
+    _, queue, _ = make()
+    queue.close()
+    with pytest.raises((tf.errors.OutOfRangeError, tf.errors.CancelledError)):
+        queue.get()

@@ -1,0 +1,159 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from impala_tf import distributions
+from impala_tf.config import Config
+from impala_tf.networks import Agent, DeepTorso, InstructionEncoder, LSTMCore, ShallowTorso, make_agent
+from impala_tf.networks.agent import Trunk
+from impala_tf.networks.torsos import FanInTruncatedNormal, ParallelTorso
+
+BOX = gym.spaces.Box(-1, 1, (4,), np.float32)
+ACTIONS = gym.spaces.Discrete(3)
+
+
+def num_parameters(agent):
+    return sum(int(np.prod(v.shape)) for v in agent.variables)
+
+
+@pytest.mark.parametrize(("torso", "expected"), [(ShallowTorso, 1_230_426), (DeepTorso, 1_628_010)])
+def test_parameter_counts_of_the_dmlab_networks(torso, expected):
+    """Figure 3 with language, LSTM 256, last action and reward, 9 actions: 1.2M and 1.6M."""
+    space = gym.spaces.Dict(frame=gym.spaces.Box(0, 255, (72, 96, 3), np.uint8), instruction=gym.spaces.Text(100))
+    parts = ParallelTorso({"frame": torso(seed=1), "instruction": InstructionEncoder(seed=2)})
+    distribution = distributions.for_space(gym.spaces.Discrete(9))
+    agent = Agent(distribution, [Trunk(parts, LSTMCore(256, seed=3))], space, True, 1.0, seed=4)
+    assert num_parameters(agent) == expected
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    # Shallow: conv 4112 + 8224, FC 9 * 9 * 32 * 256 + 256. Deep: conv 97,744, FC 11 * 11 * 32 * 256 + 256. Heads 7 * 257.
+    [("shallow", 4112 + 8224 + 663_808 + 1799), ("deep", 97_744 + 991_488 + 1799)],
+)
+def test_parameter_counts_of_the_atari_networks(network, expected):
+    """84x84, 4 stacked frames, no LSTM, 6 actions."""
+    config = Config(network=network, separate_value_network=False)
+    agent = make_agent(config, gym.spaces.Box(0, 255, (84, 84, 4), np.uint8), gym.spaces.Discrete(6))
+    assert num_parameters(agent) == expected
+
+
+def test_frames_are_scaled_to_one():
+    torso = ShallowTorso(seed=1)
+    bright = np.full((1, 84, 84, 4), 255, np.uint8)
+    np.testing.assert_allclose(torso(tf.constant(bright)), torso(tf.ones([1, 84, 84, 4])), rtol=1e-4, atol=1e-5)
+
+
+def test_initialisation():
+    weights = FanInTruncatedNormal(seed=1)((400, 300)).numpy()
+    assert np.abs(weights).max() <= 2 / np.sqrt(400)
+    np.testing.assert_allclose(weights.std(), 0.88 / np.sqrt(400), rtol=0.02)  # 0.88: what truncation leaves.
+    agent = make_agent(Config(policy_init_scale=0.01), BOX, ACTIONS)
+    step = agent.step(tf.ones([2, 4]), tf.zeros([2]), tf.zeros([2], tf.int64), tf.zeros([2], tf.bool), tf.zeros([2, 0]))
+    assert np.abs(step.parameters).max() < 0.05
+
+
+def random_rows(num_rows, batch, seed=0):
+    random = np.random.default_rng(seed)
+    observation = tf.constant(random.normal(size=(num_rows, batch, 4)), tf.float32)
+    reward = tf.constant(random.normal(size=(num_rows, batch)), tf.float32)
+    last_action = tf.constant(random.integers(3, size=(num_rows, batch)))
+    first = tf.constant(random.random((num_rows, batch)) < 0.3)
+    return observation, reward, last_action, first
+
+
+@pytest.mark.parametrize("core", ["none", "lstm"])
+@pytest.mark.parametrize("separate", [False, True])
+def test_unroll_equals_repeated_steps(core, separate):
+    """Acting and learning see the same network: row by row or all at once, with episodes that begin in between."""
+    config = Config(core=core, core_size=8, separate_value_network=separate, use_last_action_and_reward=True)
+    agent = make_agent(config, BOX, ACTIONS)
+    rows = random_rows(6, 5)
+    assert 0 < np.mean(rows[3]) < 1
+    state = tf.random.stateless_normal([5, agent.state_size], seed=[1, 2])
+    parameters, baselines = agent.unroll(*rows, state)
+    for t in range(6):
+        step = agent.step(*(x[t] for x in rows), state)
+        state = step.core_state
+        np.testing.assert_allclose(step.parameters, parameters[t], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(step.baseline, baselines[t], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_unroll_with_unknown_sizes_or_compiled(jit_compile):
+    config = Config(core="lstm", core_size=8)
+    agent = make_agent(config, BOX, ACTIONS)
+    inputs = (*random_rows(6, 5), agent.initial_state(5))
+    expected = agent.unroll(*inputs)
+    if jit_compile:
+        got = tf.function(agent.unroll, jit_compile=True)(*inputs)
+    else:
+        unknown = [tf.TensorSpec([None, None, *x.shape[2:]], x.dtype) for x in inputs[:4]]
+        unknown.append(tf.TensorSpec([None, agent.state_size], tf.float32))
+        got = tf.function(agent.unroll, input_signature=unknown)(*inputs)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_first_row_forgets_everything():
+    """State, last action and last reward of the episode before make no difference; without `first` they do."""
+    config = Config(core="lstm", core_size=8, use_last_action_and_reward=True)
+    agent = make_agent(config, BOX, ACTIONS)
+    observation = tf.ones([1, 4])
+
+    def baseline(first, memory):
+        state = tf.fill([1, agent.state_size], memory)
+        last_action = tf.constant([int(memory)], tf.int64)
+        return agent.step(observation, tf.constant([memory]), last_action, tf.constant([first]), state).baseline.numpy()
+
+    assert baseline(True, 1.0) == baseline(True, 0.0)
+    assert baseline(False, 1.0) != baseline(False, 0.0)
+
+
+def test_separate_networks_share_nothing():
+    config = Config(separate_value_network=True)
+    agent = make_agent(config, BOX, ACTIONS)
+    rows = random_rows(3, 2)
+    with tf.GradientTape() as tape:
+        parameters, _ = agent.unroll(*rows, agent.initial_state(2))
+        total = tf.reduce_sum(parameters**2)
+    gradients = tape.gradient(total, agent.variables)
+    assert sum(gradient is not None for gradient in gradients) == 6  # Two layers and the head of the policy.
+
+
+def test_flat_weights_go_there_and_back():
+    one, other = (make_agent(Config(seed=seed, core="lstm", core_size=4), BOX, ACTIONS) for seed in (1, 2))
+    rows = (*random_rows(3, 2), one.initial_state(2))
+    assert not np.allclose(one.unroll(*rows)[1], other.unroll(*rows)[1])
+    other.assign_flat_weights(one.flat_weights())
+    np.testing.assert_array_equal(one.unroll(*rows)[1], other.unroll(*rows)[1])
+
+
+def test_the_seed_decides_the_weights():
+    weights = [make_agent(Config(seed=seed), BOX, ACTIONS).flat_weights().numpy() for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.allclose(weights[0], weights[2])
+
+
+def test_discrete_observations_become_one_hot():
+    agent = make_agent(Config(), gym.spaces.Discrete(5, start=2), ACTIONS)
+    observation = tf.constant([[2, 3], [6, 2]], tf.int64)
+    nothing = tf.zeros([2, 2]), tf.zeros([2, 2], tf.int64), tf.zeros([2, 2], tf.bool)
+    _, baselines = agent.unroll(observation, *nothing, agent.initial_state(2))
+    assert baselines[0, 0] == baselines[1, 1]
+    assert len(np.unique(baselines)) == 3
+
+
+def test_empty_instructions_and_padding():
+    """An instruction's code does not depend on the longer ones in its batch."""
+    encoder = InstructionEncoder(seed=1)
+    batch = encoder(tf.constant(["go left", "", "go to the red door"]))
+    for i, text in enumerate(["go left", "", "go to the red door"]):
+        np.testing.assert_allclose(encoder(tf.constant([text]))[0], batch[i], rtol=1e-5, atol=1e-6)
+    assert encoder(tf.constant(["", ""])).shape == (2, 64)
+
+
+def test_convolutions_need_an_image():
+    with pytest.raises(NotImplementedError, match=r"--network=shallow: needs .* use --network=mlp"):
+        make_agent(Config(network="shallow"), BOX, ACTIONS)
