@@ -8,6 +8,8 @@ Give a --logdir that holds a checkpoint to resume its run.
 
 import pathlib
 
+from absl import flags
+
 from impala_tf import command_line
 from impala_tf.config import Config, SettingError
 from impala_tf.startup import import_tensorflow
@@ -53,4 +55,5 @@ def test(config: Config) -> None:
 
 if __name__ == "__main__":
     command_line.define_config_flags()
+    flags.adopt_module_key_flags(command_line)  # --help shows them.
     command_line.run(main, usage=__doc__)

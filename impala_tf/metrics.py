@@ -62,7 +62,8 @@ class Metrics:
         self._logdir = logdir
         self._names = names
         self._lock = threading.Lock()
-        self._started = time.perf_counter()
+        self._seconds_before = 0.0
+        self._first_update: float | None = None
         self._writer = tf.summary.create_file_writer(str(logdir)) if logdir else None
         self._last_row = (0.0, 0)  # seconds, frames
         self.recent_returns: collections.deque[float] = collections.deque(maxlen=MEAN_WINDOW)
@@ -77,8 +78,10 @@ class Metrics:
 
     @property
     def seconds(self) -> float:
-        """Of training, over all parts of a resumed run."""
-        return time.perf_counter() - self._started
+        """Of training, from the first update on, over all parts of a resumed run; start-up is not in it."""
+        if self._first_update is None:
+            return self._seconds_before
+        return self._seconds_before + time.perf_counter() - self._first_update
 
     def mean_return(self) -> float:
         """Of the last 100 episodes; nan before the first."""
@@ -98,6 +101,8 @@ class Metrics:
         """After an update; updates: their count now, so the lag is the age of the weights that acted."""
         lags = updates - 1 - batch.versions
         with self._lock:
+            if self._first_update is None:
+                self._first_update = time.perf_counter()
             self._statistics.append(statistics)
             self._values["policy_lag_mean"].append(float(lags.mean()))
             self._values["policy_lag_max"].append(float(lags.max()))
@@ -176,7 +181,7 @@ class Metrics:
 
     def restore(self, state: dict, environment_frames: int) -> None:
         """Goes on from a checkpoint. Rows past it belong to updates that were lost, so they are dropped."""
-        self._started = time.perf_counter() - state["seconds"]
+        self._seconds_before = state["seconds"]
         self.episodes = state["episodes"]
         self.recent_returns.extend(state["recent_returns"])
         self._last_row = (state["seconds"], environment_frames)

@@ -123,6 +123,7 @@ def test_repeated_actions():
         ({"env_id": "CartPol-v1"}, r"--env_id=CartPol-v1: unknown environment .*did you mean CartPole-v1"),
         ({"env_id": "cartpole-v1"}, r"did you mean CartPole-v1"),
         ({"env_id": "no_such_module:Env-v0"}, r"--env_id=no_such_module:Env-v0: unknown environment"),
+        ({"network": "deep"}, r"--network=deep: needs an observation of shape .*; use --network=mlp"),
         ({"env_id": "Pendulum-v1"}, r"--env_id=Pendulum-v1: its action space Box\(.* supported: Discrete"),
         (
             {"env_id": "tests.environments:tests/Continuous-v0"},

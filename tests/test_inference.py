@@ -112,7 +112,9 @@ def test_two_policies_do_not_share_a_queue(agent):
 
 
 def test_published_weights_take_effect():
-    agent, newer = (make_agent(Config(policy_init_scale=1.0, seed=seed), BOX, gym.spaces.Discrete(3)) for seed in (1, 2))
+    agent, newer = (
+        make_agent(Config(policy_init_scale=1.0, seed=seed), BOX, gym.spaces.Discrete(3)) for seed in (1, 2)
+    )
     policy = DynamicBatchingPolicy(agent, 1, 8, timeout_ms=1, seed=1)
     size = 2
 

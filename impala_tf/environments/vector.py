@@ -138,7 +138,7 @@ def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
 
 
 def spec_of(config: Config) -> EnvironmentSpec:
-    """Makes one environment to look at its spaces. Raises SettingError for an unknown id or an unsupported space."""
+    """Makes one environment to look at its spaces. Raises SettingError when the id or a space cannot be used."""
     spec = _gym_spec(config.env_id)
     try:
         env = gym.make(spec)
@@ -150,6 +150,11 @@ def spec_of(config: Config) -> EnvironmentSpec:
         raise SettingError(
             f"--env_id={config.env_id}: its observation space {_one_line(observation_space)} is not supported; "
             "supported: Box, Discrete"
+        )
+    if config.network != "mlp" and len(observation_space.shape or ()) != 3:
+        raise SettingError(
+            f"--network={config.network}: needs an observation of shape [height, width, channels], but "
+            f"{config.env_id} has {_one_line(observation_space)}; use --network=mlp"
         )
     if not isinstance(action_space, gym.spaces.Discrete):
         raise SettingError(

@@ -150,16 +150,11 @@ def zeros(space: gym.Space):
 
 
 def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Layer:
-    """The torso that --network names. Raises NotImplementedError if it cannot take such an observation."""
+    """The torso that --network names."""
     if config.network == "mlp":
         if isinstance(space, gym.spaces.Discrete):
             return MLPTorso(config.hidden_sizes, config.activation, seed, int(space.n), int(space.start))
         return MLPTorso(config.hidden_sizes, config.activation, seed)
-    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 3:
-        raise NotImplementedError(
-            f"--network={config.network}: needs an observation of shape [height, width, channels], "
-            f"but {config.env_id} has {space}; use --network=mlp"
-        )
     return ShallowTorso(seed) if config.network == "shallow" else DeepTorso(seed)
 
 

@@ -1,0 +1,96 @@
+import csv
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.metrics import Metrics, batch_statistics
+from tests.test_losses import B, T, make_unroll
+
+NAMES = ("total", "ratio_max", "ratio_min")
+
+
+def rows_of(path):
+    with path.open() as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def make_batch(version=0):
+    unroll = make_unroll()
+    rows = unroll.env_outputs._replace(
+        episode_return=tf.reshape(tf.range((T + 1) * B, dtype=tf.float32), [T + 1, B]),
+        episode_steps=tf.reshape(tf.range((T + 1) * B), [T + 1, B]),
+        terminated=tf.tensor_scatter_nd_update(unroll.env_outputs.terminated, [[0, 3]], [True]),
+    )
+    return unroll._replace(
+        env_outputs=rows, policy_version=tf.fill([B], tf.constant(version, tf.int64)), actor=tf.range(B)
+    )
+
+
+def test_what_is_read_off_a_batch():
+    statistics = batch_statistics(make_batch())
+    # Episodes end at rows (2, 0), (3, 1) by a time limit, (5, 2); the one at row 0 belongs to the unroll before.
+    assert statistics.returns.tolist() == [2 * B + 0, 3 * B + 1, 5 * B + 2]
+    assert statistics.lengths.tolist() == [2 * B + 0, 3 * B + 1, 5 * B + 2]
+    assert statistics.actors.tolist() == [0, 1, 2]
+    assert statistics.num_steps == T * B - 2, "two steps were resets; the first row 0 is no step of this unroll"
+
+
+def test_rows_of_the_csv_and_tensorboard(tmp_path):
+    metrics = Metrics(tmp_path, NAMES)
+    with metrics.timer("update"):
+        pass
+    metrics.record(100, 1, batch_statistics(make_batch(version=0)), tf.constant([1.0, 2.0, 0.5]))
+    metrics.record(200, 4, batch_statistics(make_batch(version=1)), tf.constant([3.0, 1.5, 0.25]))
+    metrics.write_row(200, 4, 0.125, 7)
+    metrics.write_row(200, 4, 0.125, 7)  # Nothing new: no row.
+    metrics.record(300, 5, batch_statistics(make_batch(version=4)), tf.constant([5.0, 5.0, 5.0]))
+    metrics.write_row(300, 5, 0.1, 7)
+    metrics.close()
+    first, second = rows_of(tmp_path / "metrics.csv")
+    assert first["environment_frames"] == 200
+    assert (first["total"], first["ratio_max"], first["ratio_min"]) == (2.0, 2.0, 0.25)
+    # Update 1 used weights 0: lag 0. Update 4 used weights 1: two updates had come between.
+    assert (first["policy_lag_mean"], first["policy_lag_max"]) == (1.0, 2.0)
+    assert (first["learning_rate"], first["queue_size"], first["episodes"]) == (0.125, 7, 6)
+    np.testing.assert_allclose(
+        [first["episode_return_last_100"], first["episode_return"]], np.mean([8, 13, 22]), rtol=1e-5
+    )
+    assert second["episodes"] == 9
+    assert second["total"] == 5.0
+
+    episodes = rows_of(tmp_path / "episodes.csv")
+    assert [e["episode_return"] for e in episodes] == [8, 13, 22] * 3
+    assert [e["actor"] for e in episodes] == [0, 1, 2] * 3
+    assert [e["environment_frames"] for e in episodes] == [100] * 3 + [200] * 3 + [300] * 3
+
+    (events,) = tmp_path.glob("events*")
+    scalars = {}
+    for event in tf.compat.v1.train.summary_iterator(str(events)):
+        for value in event.summary.value:
+            scalars.setdefault(value.tag, []).append((event.step, float(tf.make_ndarray(value.tensor))))
+    assert scalars["total"] == [(200, 2.0), (300, 5.0)]
+    assert [value for _, value in scalars["episode_return"]] == [8, 13, 22] * 3
+    assert scalars["learning_rate"][0] == (200, 0.125)
+
+
+def test_restored_they_go_on_without_a_seam(tmp_path):
+    metrics = Metrics(tmp_path, NAMES)
+    statistics = batch_statistics(make_batch())
+    metrics.record(100, 1, statistics, tf.zeros([3]))
+    metrics.write_row(100, 1, 0.5, 0)
+    state = metrics.state()
+    metrics.record(200, 2, statistics, tf.zeros([3]))
+    metrics.write_row(200, 2, 0.4, 0)  # Lost: after the checkpoint.
+    metrics.close()
+
+    resumed = Metrics(tmp_path, NAMES)
+    resumed.restore(state, 100)
+    assert resumed.seconds == state["seconds"]
+    assert resumed.mean_return() == np.mean([8, 13, 22])
+    resumed.record(150, 2, statistics, tf.zeros([3]))
+    resumed.write_row(150, 2, 0.45, 0)
+    rows = rows_of(tmp_path / "metrics.csv")
+    assert [row["environment_frames"] for row in rows] == [100, 150]
+    assert [row["episodes"] for row in rows] == [3, 6]
+    assert rows[1]["seconds"] >= rows[0]["seconds"]
+    assert [row["environment_frames"] for row in rows_of(tmp_path / "episodes.csv")] == [100] * 3 + [150] * 3

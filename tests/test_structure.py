@@ -1,0 +1,67 @@
+"""Imports point only upwards in this list, and only the mains read flags."""
+
+import ast
+import pathlib
+
+PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
+
+ORDER = [
+    "types", "config", "startup", "signals", "threads", "vtrace", "distributions", "losses", "networks.torsos",
+    "networks.cores", "networks.agent", "networks", "environments.cartpole", "environments.vector", "environments",
+    "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "learner", "train",
+    "command_line", "evaluate", "experiment",
+]  # fmt: skip
+MAINS = {"command_line", "evaluate", "experiment"}
+WITHOUT_TENSORFLOW = {
+    "types", "config", "startup", "signals", "threads", "environments.cartpole", "environments.vector", "environments",
+    "checkpoints", "logdir", "command_line", "evaluate", "experiment",
+}  # fmt: skip
+
+
+def name_of(path):
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return name.removesuffix(".__init__") if name != "__init__" else ""
+
+
+def imports(path, top_level_only=False):
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if name_of(path)}
+
+
+def test_the_list_is_complete():
+    assert sorted(MODULES) == sorted(ORDER)
+
+
+def test_imports_point_upwards():
+    edges = 0
+    for name, path in MODULES.items():
+        for imported in imports(path):
+            if not imported.startswith("impala_tf."):
+                continue
+            target = imported.removeprefix("impala_tf.")
+            while target not in MODULES:
+                target = target.rpartition(".")[0]
+            if name == "networks" or name == "environments":
+                continue  # A package re-exports its own modules, which stand before it.
+            assert ORDER.index(target) < ORDER.index(name), f"{name} imports {target}"
+            edges += 1
+    assert edges > 40
+
+
+def test_only_the_mains_read_flags():
+    readers = {name for name, path in MODULES.items() if any(i == "absl.flags" for i in imports(path))}
+    assert readers == MAINS
+
+
+def test_mistakes_are_found_before_tensorflow_is_imported():
+    heavy = ("tensorflow", "keras", "tensorflow_probability")
+    for name in WITHOUT_TENSORFLOW:
+        for imported in imports(MODULES[name], top_level_only=True):
+            assert imported.split(".")[0] not in heavy, f"{name} imports {imported}"
