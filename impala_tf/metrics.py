@@ -9,9 +9,11 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from impala_tf.types import Unroll
+from impala_tf.types import Array, Unroll
 
 MEAN_WINDOW = 100  # Episodes in the running mean, as in CartPole-v1's definition of solved.
 TENSORBOARD_EPISODES = 100  # Single episodes written to TensorBoard per row at most; episodes.csv has all.
@@ -42,13 +44,13 @@ def batch_statistics(batch: Unroll) -> BatchStatistics:
     """batch: [T + 1, B, ...], on the CPU."""
     rows = batch.env_outputs
     # Row 0 is the last row of the unroll before, whose statistics counted it already.
-    ended = np.logical_or(rows.terminated[1:].numpy(), rows.truncated[1:].numpy())
+    ended = (rows.terminated.numpy() | rows.truncated.numpy())[1:]
     return BatchStatistics(
-        num_steps=int(ended.size - np.count_nonzero(rows.first[1:].numpy())),
+        num_steps=int(ended.size - np.count_nonzero(rows.first.numpy()[1:])),
         versions=batch.policy_version.numpy(),
         actors=np.broadcast_to(batch.actor.numpy(), ended.shape)[ended],
-        returns=rows.episode_return[1:].numpy()[ended],
-        lengths=rows.episode_steps[1:].numpy()[ended],
+        returns=rows.episode_return.numpy()[1:][ended],
+        lengths=rows.episode_steps.numpy()[1:][ended],
     )
 
 
@@ -64,7 +66,8 @@ class Metrics:
         self._lock = threading.Lock()
         self._seconds_before = 0.0
         self._first_update: float | None = None
-        self._writer = tf.summary.create_file_writer(str(logdir)) if logdir else None
+        # TensorBoard's own writer takes a whole row at once; tf.summary would be an op for each scalar.
+        self._writer = EventFileWriter(str(logdir)) if logdir else None
         self._last_row = (0.0, 0)  # seconds, frames
         self.recent_returns: collections.deque[float] = collections.deque(maxlen=MEAN_WINDOW)
         self.episodes = 0
@@ -72,7 +75,7 @@ class Metrics:
         self._begin_interval()
 
     def _begin_interval(self) -> None:
-        self._statistics: list[tf.Tensor] = []
+        self._statistics: list[Array] = []
         self._values: dict[str, list[float]] = collections.defaultdict(list)
         self._interval_episodes: list[tuple[int, BatchStatistics]] = []
 
@@ -97,7 +100,7 @@ class Metrics:
         with self._lock:
             self._values[f"secs/{name}"].append(elapsed)
 
-    def record(self, environment_frames: int, updates: int, batch: BatchStatistics, statistics: tf.Tensor) -> None:
+    def record(self, environment_frames: int, updates: int, batch: BatchStatistics, statistics: Array) -> None:
         """After an update; updates: their count now, so the lag is the age of the weights that acted."""
         lags = updates - 1 - batch.versions
         with self._lock:
@@ -119,9 +122,10 @@ class Metrics:
             self._begin_interval()
         if not statistics:
             return
-        columns = {name: [float(x[i]) for x in map(np.asarray, statistics)] for i, name in enumerate(self._names)}
-        columns |= {"policy_lag_mean": values["policy_lag_mean"], "policy_lag_max": values["policy_lag_max"]}
-        columns |= {f"secs/{name}": values[f"secs/{name}"] for name in TIMES}
+        matrix = np.stack([np.asarray(vector) for vector in statistics])
+        columns = {name: matrix[:, i] for i, name in enumerate(self._names)}
+        timed = [f"secs/{name}" for name in TIMES]
+        columns |= {name: np.array(values[name]) for name in ("policy_lag_mean", "policy_lag_max", *timed)}
         returns = [float(x) for _, batch in episodes for x in batch.returns]
         lengths = [float(x) for _, batch in episodes for x in batch.lengths]
         seconds = self.seconds
@@ -137,10 +141,8 @@ class Metrics:
             "learning_rate": learning_rate,
             "queue_size": queue_size,
         }
-        row |= {
-            name: float(_REDUCTIONS.get(name, np.mean)(column)) if column else float("nan")
-            for name, column in columns.items()
-        }
+        for name, column in columns.items():
+            row[name] = float(_REDUCTIONS.get(name, np.mean)(column)) if len(column) else float("nan")
         self._last_row = (seconds, environment_frames)
         if self._logdir:
             self._append_csv(
@@ -164,15 +166,17 @@ class Metrics:
     def _write_summaries(self, row: dict, returns: list[float], lengths: list[float]) -> None:
         assert self._writer
         frames = row["environment_frames"]
-        with self._writer.as_default(step=frames):
-            for name, value in row.items():
-                if not np.isnan(value) and name not in ("environment_frames", "episode_return", "episode_length"):
-                    tf.summary.scalar(name, value)
-            stride = max(1, len(returns) // TENSORBOARD_EPISODES)
-            for episode_return, length in list(zip(returns, lengths, strict=True))[::stride]:
-                tf.summary.scalar("episode_return", episode_return)
-                tf.summary.scalar("episode_length", length)
+        skipped = ("environment_frames", "episode_return", "episode_length")
+        self._add_scalars(frames, {n: v for n, v in row.items() if n not in skipped and not np.isnan(v)})
+        stride = max(1, len(returns) // TENSORBOARD_EPISODES)
+        for episode_return, length in list(zip(returns, lengths, strict=True))[::stride]:
+            self._add_scalars(frames, {"episode_return": episode_return, "episode_length": length})
         self._writer.flush()
+
+    def _add_scalars(self, step: int, scalars: dict[str, float]) -> None:
+        assert self._writer
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=values)))
 
     def state(self) -> dict:
         """As JSON; the part of a checkpoint that lets the statistics go on."""

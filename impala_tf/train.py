@@ -197,7 +197,11 @@ def train(config: Config, logdir: LogDir) -> Summary:
             run.crew.start(f"actor {actor.index}", functools.partial(act, run, actor))
         run.crew.start("stager", functools.partial(stage, run))
         run.crew.start("learner", functools.partial(learn, run))
-        supervise(run)
+        try:
+            supervise(run)
+        finally:
+            run.crew.stop()  # If it is not stopping already, supervise itself has failed.
+            run.crew.join(JOIN_SECS)
         for actor in run.actors:
             actor.close()
         seconds = run.metrics.seconds
