@@ -91,6 +91,7 @@ def run(
 ) -> None:
     """Loads, plays, prints, writes JSON. Raises SettingError for what a user can get wrong."""
     from impala_tf import environments
+    from impala_tf.logdir import check_export
 
     if num_episodes < 1:
         raise SettingError(f"--num_episodes={num_episodes}: must be at least 1")
@@ -99,6 +100,7 @@ def run(
         raise SettingError(f"--output={output}: {output.parent} is not a directory")
     if video:
         _check_video(video)
+    check_export(saved_model)
     if env_id:
         environments.spec_of(Config(env_id=env_id))
     import_tensorflow()

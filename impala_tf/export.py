@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from impala_tf.config import SettingError
 from impala_tf.environments import EnvironmentSpec
+from impala_tf.logdir import INFO_FILE
 from impala_tf.networks import Agent
 from impala_tf.networks.agent import zeros
-
-INFO_FILE = "impala_tf.json"
 
 
 class _Export(tf.Module):
@@ -75,17 +74,9 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
 
 
 class ExportedAgent:
-    """An export, loaded, as numpy in and numpy out.
-
-    Raises SettingError when the directory holds no export of impala_tf.
-    """
+    """An export, loaded, as numpy in and tensors out. Raises SettingError when it cannot be loaded."""
 
     def __init__(self, directory: pathlib.Path):
-        if not (directory / "saved_model.pb").is_file() or not (directory / INFO_FILE).is_file():
-            raise SettingError(
-                f"--saved_model={directory}: not an export of impala_tf (needs saved_model.pb and {INFO_FILE}); "
-                "give the saved_model directory in a run's log directory"
-            )
         try:
             self.info = json.loads((directory / INFO_FILE).read_text())
             self._model = tf.saved_model.load(str(directory))

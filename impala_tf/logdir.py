@@ -10,6 +10,7 @@ from impala_tf.config import Config, SettingError, network_differences, to_flag_
 
 SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
+INFO_FILE = "impala_tf.json"  # Beside saved_model.pb: what evaluate wants to know.
 _FILES_OF_A_RUN = ("metrics.csv", "episodes.csv")
 
 
@@ -64,6 +65,15 @@ class LogDir:
                 if (self.path / name).exists():
                     (self.path / name).rename(self.path / f"{name}.before-{stamp}")
         (self.path / SETTINGS).write_text("\n".join(to_flag_lines(config)) + "\n")
+
+
+def check_export(directory: pathlib.Path) -> None:
+    """Raises SettingError when the directory holds no export of impala_tf."""
+    if not (directory / "saved_model.pb").is_file() or not (directory / INFO_FILE).is_file():
+        raise SettingError(
+            f"--saved_model={directory}: not an export of impala_tf (needs saved_model.pb and {INFO_FILE}); "
+            "give the saved_model directory in a run's log directory"
+        )
 
 
 def _new_directory(env_id: str) -> pathlib.Path:

@@ -1,0 +1,49 @@
+"""Plays an export with TensorFlow and gymnasium alone, to show how: nothing here imports impala_tf.
+
+python scripts/play_saved_model.py runs/NAME/saved_model CartPole-v1
+"""
+
+import sys
+
+import gymnasium as gym
+import numpy as np
+import tensorflow as tf
+
+NUM_ENVS = 20
+EPISODES_PER_ENV = 5  # A fixed quota for each environment: taking whatever ends first would favour short episodes.
+
+
+def main(saved_model: str, env_id: str) -> None:
+    model = tf.saved_model.load(saved_model)
+    initial_state, step = model.signatures["initial_state"], model.signatures["step"]
+
+    envs = gym.make_vec(env_id, num_envs=NUM_ENVS)
+    observation, _ = envs.reset(seed=1)
+    core_state = initial_state(batch_size=tf.constant(NUM_ENVS))["core_state"]
+    action = np.zeros(NUM_ENVS, np.int64)
+    reward = np.zeros(NUM_ENVS, np.float32)
+    first, ended = np.ones(NUM_ENVS, bool), np.zeros(NUM_ENVS, bool)
+    current, returns = np.zeros(NUM_ENVS), [[] for _ in range(NUM_ENVS)]
+    while min(map(len, returns)) < EPISODES_PER_ENV:
+        outputs = step(
+            observation=tf.constant(observation),
+            reward=tf.constant(reward, tf.float32),
+            last_action=tf.constant(action),
+            first=tf.constant(first),
+            core_state=core_state,
+        )
+        action, core_state = outputs["greedy_action"].numpy(), outputs["core_state"]  # or "action": sampled
+        observation, reward, terminated, truncated, _ = envs.step(action)
+        # gymnasium's NEXT_STEP autoreset: the step after the end of an episode begins the next one.
+        first, ended = ended, terminated | truncated
+        current = np.where(first, 0, current) + reward
+        for i in np.flatnonzero(ended):
+            returns[i].append(current[i])
+    chosen = np.array([r[:EPISODES_PER_ENV] for r in returns])
+    print(f"{env_id}, greedy, {chosen.size} episodes: mean {chosen.mean():.1f}, min {chosen.min():g}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
