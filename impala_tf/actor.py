@@ -1,6 +1,7 @@
 """Actors: environments and a policy make unrolls."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,23 @@ from impala_tf.environments import VectorEnvironment
 from impala_tf.inference import Policy
 from impala_tf.types import EnvOutput, Unroll
 from impala_tf.unroll_queue import UnrollSpec, UnrollWriter
+
+
+def in_this_thread(function: Callable, inputs: list[tf.Tensor]) -> Callable:
+    """`function` as a graph, traced for inputs like these, that runs op by op in the thread that calls it.
+
+    TensorFlow's usual executor hands ops to a pool of threads. With ops of microseconds, and with one in each row
+    that must wait for Python's lock, that costs more than the ops (docs/performance.md).
+    """
+    graph = tf.function(function, autograph=False).get_concrete_function(*inputs)
+    types = [x.dtype for x in graph.outputs]
+
+    def call(values: list[tf.Tensor]) -> list[tf.Tensor]:
+        return tf.raw_ops.StatefulPartitionedCall(
+            args=[*values, *graph.captured_inputs], Tout=types, f=graph, executor_type="SINGLE_THREADED_EXECUTOR"
+        )
+
+    return call
 
 
 class Actor:
@@ -37,7 +55,7 @@ class Actor:
         num_envs = environment.num_envs
         self._last_action = tf.zeros([num_envs, *distribution.action_shape], distribution.action_dtype)
         self._core_state = policy.agent.initial_state(num_envs)
-        self._run_rows = tf.function(self._rows, autograph=False)
+        self._run_rows: Callable | None = None
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
         """The next T steps of every environment, as numpy arrays in the queue's groups.
@@ -50,11 +68,12 @@ class Actor:
         self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
         self._writer.write_start(self._last_action.numpy(), self._core_state.numpy(), policy_version, self.index)
         self._writer.write_row(0, self._row)
-        observation, reward, first = self._row.observation, self._row.reward, self._row.first
+        row = [tf.convert_to_tensor(x) for x in (self._row.observation, self._row.reward, self._row.first)]
+        inputs = [flat_weights, *row, self._last_action, self._core_state]
+        if self._run_rows is None:
+            self._run_rows = in_this_thread(self._rows, inputs)
         try:
-            self._last_action, self._core_state = self._run_rows(
-                flat_weights, observation, reward, first, self._last_action, self._core_state
-            )
+            self._last_action, self._core_state = self._run_rows(inputs)
         except tf.errors.OpError:
             if self._error is not None:  # Came through numpy_function, which makes a text of it.
                 raise self._error from None

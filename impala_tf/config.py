@@ -75,6 +75,13 @@ class Config:
     unroll_length: int = setting(
         20, "T, steps in an unroll.", "agent steps", f"{PAPER}: 20 on Atari, 100 on DMLab", low=1
     )
+    concurrent_actors: int = setting(
+        0,
+        "Actors that act at the same time; the others wait for a turn of one unroll. 0: as many as there are cores but "
+        "one, since threads that step Python environments hinder each other; all with async or dynamic batching.",
+        "actors",
+        low=0,
+    )
     policy_lag: int = setting(
         0, "Makes actors use weights this many updates old, for experiments (figure E.1).", "updates", PAPER, low=0
     )

@@ -1,7 +1,9 @@
 """`connect` wires all the parts, `act`, `stage` and `learn` are what the threads do, `train` runs them."""
 
 import functools
+import os
 import sys
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +39,7 @@ class Run(NamedTuple):
     queue: UnrollQueue
     staged: Slot
     actors: list[Actor]
+    turns: threading.Semaphore
     metrics: Metrics
     checkpoints: Checkpoints
     crew: Crew
@@ -88,11 +91,22 @@ def connect(config: Config, logdir: LogDir) -> Run:
         actors.append(Actor(i, environment, policies[i], spec, queue.group, seed))
     weights.publish(learner.updates, agent.flat_weights())
 
+    turns = threading.Semaphore(concurrent_actors(config))
     staged = Slot()
     crew = Crew()
     crew.on_stop(queue.close)
     crew.on_stop(staged.close)
-    return Run(config, logdir, random, learner, weights, queue, staged, actors, metrics, checkpoints, crew)
+    return Run(config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew)
+
+
+def concurrent_actors(config: Config) -> int:
+    """How many actors may act at the same time, see --concurrent_actors."""
+    if config.concurrent_actors:
+        return config.concurrent_actors
+    # Environments in other processes, and actors that wait for each other's requests, do not hold Python's lock.
+    if config.dynamic_batching or config.vectorization == "async":
+        return config.num_actors
+    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: int) -> list:
@@ -115,7 +129,9 @@ def act(run: Run, actor: Actor) -> None:
     """An actor's thread: weights in, unrolls out."""
     with tf.device("/CPU:0"):
         while not run.crew.stopping:
-            run.queue.put(actor.unroll(*run.weights.latest()))
+            with run.turns:
+                unroll = actor.unroll(*run.weights.latest())
+            run.queue.put(unroll)
 
 
 def stage(run: Run) -> None:
