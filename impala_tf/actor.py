@@ -7,26 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.environments import VectorEnvironment
+from impala_tf.graphs import direct_call
 from impala_tf.inference import Policy
 from impala_tf.types import EnvOutput, Unroll
 from impala_tf.unroll_queue import UnrollSpec, UnrollWriter
-
-
-def in_this_thread(function: Callable, inputs: list[tf.Tensor]) -> Callable:
-    """`function` as a graph, traced for inputs like these, that runs op by op in the thread that calls it.
-
-    TensorFlow's usual executor hands ops to a pool of threads. With ops of microseconds, and with one in each row
-    that must wait for Python's lock, that costs more than the ops (docs/performance.md).
-    """
-    graph = tf.function(function, autograph=False).get_concrete_function(*inputs)
-    types = [x.dtype for x in graph.outputs]
-
-    def call(values: list[tf.Tensor]) -> list[tf.Tensor]:
-        return tf.raw_ops.StatefulPartitionedCall(
-            args=[*values, *graph.captured_inputs], Tout=types, f=graph, executor_type="SINGLE_THREADED_EXECUTOR"
-        )
-
-    return call
 
 
 class Actor:
@@ -71,7 +55,7 @@ class Actor:
         row = [tf.convert_to_tensor(x) for x in (self._row.observation, self._row.reward, self._row.first)]
         inputs = [flat_weights, *row, self._last_action, self._core_state]
         if self._run_rows is None:
-            self._run_rows = in_this_thread(self._rows, inputs)
+            self._run_rows = direct_call(self._rows, inputs, in_this_thread=True)
         try:
             self._last_action, self._core_state = self._run_rows(inputs)
         except tf.errors.OpError:

@@ -1,5 +1,6 @@
 """The learner: a batch of unrolls makes one update of the weights."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -7,9 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.config import Config
+from impala_tf.graphs import direct_call
 from impala_tf.losses import Losses, impala_loss
 from impala_tf.networks import Agent
 from impala_tf.types import Unroll
+from impala_tf.unroll_queue import join_groups
 
 
 class UpdateResult(NamedTuple):
@@ -49,7 +52,8 @@ class Learner:
         self.environment_frames = 0
         self._config = config
         self.optimizer = make_optimizer(config, agent.keras_variables)
-        xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, device))
+        self._xla = xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, device))
+        self._call: Callable | None = None
         self._update = tf.function(self._update_graph, autograph=False, jit_compile=xla)
         self._forward = tf.function(self._loss, autograph=False, jit_compile=xla)
         self._apply = tf.function(self._apply_gradients, autograph=False, jit_compile=xla)
@@ -62,9 +66,17 @@ class Learner:
         )
 
     def update(self, batch: Unroll, num_steps: int) -> UpdateResult:
-        """Learns from a batch [T + 1, B, ...] on the learner's device; num_steps: valid agent steps in it."""
+        """Learns from a batch in groups, as the queue gives it, on the learner's device; num_steps: valid in it."""
         with tf.device(self.device):
-            result = UpdateResult(*self._update(batch, tf.constant(self.learning_rate, tf.float32)))
+            inputs = [*tf.nest.flatten(batch), tf.constant(self.learning_rate, tf.float32)]
+            if self._call is None:
+
+                def update(*leaves):
+                    return self._update(tf.nest.pack_sequence_as(batch, leaves[:-1]), leaves[-1])
+
+                # Compiled by XLA the update is a single op.
+                self._call = direct_call(update, inputs, in_this_thread=self._xla)
+            result = UpdateResult(*self._call(inputs))
         self._count(num_steps)
         return result
 
@@ -83,7 +95,8 @@ class Learner:
         self.updates += 1
         self.environment_frames += num_steps * self._config.num_action_repeats
 
-    def _loss(self, batch: Unroll) -> Losses:
+    def _loss(self, groups: Unroll) -> Losses:
+        batch = join_groups(groups)
         rows = batch.env_outputs
         # The action that led to row t is the one chosen at row t - 1.
         last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)

@@ -29,7 +29,7 @@ _REDUCTIONS = {"ratio_max": np.max, "ratio_min": np.min, "policy_lag_max": np.ma
 class BatchStatistics(NamedTuple):
     """What is read off a batch before the learner sees it.
 
-    num_steps: valid agent steps. versions: [B] int64, policy versions.
+    num_steps: valid agent steps. versions: [G, B / G] int64, policy versions.
     actors, returns, lengths: [E], of the episodes that ended in the batch; undiscounted and unclipped.
     """
 
@@ -41,16 +41,16 @@ class BatchStatistics(NamedTuple):
 
 
 def batch_statistics(batch: Unroll) -> BatchStatistics:
-    """batch: [T + 1, B, ...], on the CPU."""
+    """batch: from the queue, in groups [G, T + 1, B / G, ...], on the CPU."""
     rows = batch.env_outputs
     # Row 0 is the last row of the unroll before, whose statistics counted it already.
-    ended = (rows.terminated.numpy() | rows.truncated.numpy())[1:]
+    ended = (rows.terminated.numpy() | rows.truncated.numpy())[:, 1:]
     return BatchStatistics(
-        num_steps=int(ended.size - np.count_nonzero(rows.first.numpy()[1:])),
+        num_steps=int(ended.size - np.count_nonzero(rows.first.numpy()[:, 1:])),
         versions=batch.policy_version.numpy(),
-        actors=np.broadcast_to(batch.actor.numpy(), ended.shape)[ended],
-        returns=rows.episode_return.numpy()[1:][ended],
-        lengths=rows.episode_steps.numpy()[1:][ended],
+        actors=np.broadcast_to(batch.actor.numpy()[:, np.newaxis], ended.shape)[ended],
+        returns=rows.episode_return.numpy()[:, 1:][ended],
+        lengths=rows.episode_steps.numpy()[:, 1:][ended],
     )
 
 

@@ -22,7 +22,7 @@ from impala_tf.metrics import Metrics, batch_statistics
 from impala_tf.networks import make_agent
 from impala_tf.threads import Crew, Slot
 from impala_tf.types import ArraySpec
-from impala_tf.unroll_queue import UnrollQueue, join_groups, unroll_spec
+from impala_tf.unroll_queue import UnrollQueue, unroll_spec
 from impala_tf.weights import WeightStore
 
 JOIN_SECS = 20.0  # How long a thread may take to finish the unroll or the update in hand.
@@ -106,7 +106,8 @@ def concurrent_actors(config: Config) -> int:
     # Environments in other processes, and actors that wait for each other's requests, do not hold Python's lock.
     if config.dynamic_batching or config.vectorization == "async":
         return config.num_actors
-    return max(1, len(os.sched_getaffinity(0)) - 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: int) -> list:
@@ -136,11 +137,9 @@ def act(run: Run, actor: Actor) -> None:
 
 def stage(run: Run) -> None:
     """Makes the next batch ready on the learner's device while it learns from the last."""
-    join = tf.function(functools.partial(join_groups, run.queue.spec), autograph=False)
     while not run.crew.stopping:
-        groups = run.queue.get()
-        with run.metrics.timer("batch"), tf.device("/CPU:0"):
-            batch = join(groups)
+        batch = run.queue.get()
+        with run.metrics.timer("batch"):
             statistics = batch_statistics(batch)
             if "GPU" in run.learner.device:
                 with tf.device(run.learner.device):

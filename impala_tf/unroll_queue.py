@@ -121,15 +121,14 @@ class UnrollQueue:
         self._queue.close(cancel_pending_enqueues=True)
 
 
-def join_groups(spec: UnrollSpec, groups: Unroll) -> Unroll:
+def join_groups(groups: Unroll) -> Unroll:
     """[G, rows, group, ...] -> [rows, G * group, ...] (time-major leaves), [G, group, ...] -> [G * group, ...]."""
 
-    def join(path, leaf_spec, leaf):
-        if path[0] not in TIME_MAJOR_FIELDS:
-            return tf.reshape(leaf, [-1, *leaf_spec.shape])
-        return tf.concat(tf.unstack(leaf), axis=1)
+    def join(name):
+        axis = 1 if name in TIME_MAJOR_FIELDS else 0
+        return lambda leaf: tf.concat(tf.unstack(leaf), axis)
 
-    return map_leaves(join, spec, groups)
+    return Unroll(*(tf.nest.map_structure(join(name), leaf) for name, leaf in groups._asdict().items()))
 
 
 class UnrollWriter:

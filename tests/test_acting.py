@@ -36,7 +36,7 @@ def unrolls(actor, queue, agent, num_unrolls, weights=None):
         queue.put(actor.unroll(version, agent.flat_weights() if weights is None else weights))
     num_batches, rest = divmod(num_unrolls * num_envs, queue.batch_size)
     assert rest == 0
-    batches = [join_groups(queue.spec, queue.get()) for _ in range(num_batches)]
+    batches = [join_groups(queue.get()) for _ in range(num_batches)]
 
     def cut(path, _, *leaves):
         axis = 1 if path[0] in TIME_MAJOR_FIELDS else 0

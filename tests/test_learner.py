@@ -6,7 +6,7 @@ import tensorflow as tf
 from impala_tf.config import Config
 from impala_tf.learner import Learner, make_optimizer
 from impala_tf.networks import make_agent
-from tests.test_losses import make_unroll
+from tests.test_losses import in_groups, make_unroll
 
 ACTIONS = gym.spaces.Discrete(3)
 OBSERVATIONS = gym.spaces.Box(-1, 1, (1,), np.float32)
@@ -20,7 +20,7 @@ def make_learner(**settings):
 def make_batch(seed=0):
     unroll = make_unroll(seed)
     observation = tf.random.stateless_normal(unroll.env_outputs.observation.shape, [seed, 1])
-    return unroll._replace(env_outputs=unroll.env_outputs._replace(observation=observation))
+    return in_groups(unroll._replace(env_outputs=unroll.env_outputs._replace(observation=observation)))
 
 
 @pytest.mark.parametrize(("decay", "momentum", "epsilon"), [(0.99, 0.0, 0.1), (0.9, 0.0, 1e-5), (0.99, 0.9, 0.01)])
@@ -93,7 +93,7 @@ def test_compiled_or_in_parts_it_is_the_same_update(settings):
     for seed in range(3):
         batch = make_batch(seed)
         if shape:
-            batch = batch._replace(core_state=tf.random.stateless_normal([4, one.agent.state_size], [1, seed]))
+            batch = batch._replace(core_state=tf.random.stateless_normal([2, 2, one.agent.state_size], [1, seed]))
         a = one.update(batch, 10)
         b = other.timed_update(batch, 10, Timer) if settings.get("split_timing") else other.update(batch, 10)
         np.testing.assert_allclose(a.statistics, b.statistics, rtol=1e-3, atol=1e-4)

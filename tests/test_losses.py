@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from impala_tf import distributions, losses
 from impala_tf.config import Config
-from impala_tf.types import EnvOutput, Unroll
+from impala_tf.types import TIME_MAJOR_FIELDS, EnvOutput, Unroll
 
 T, B, A = 5, 4, 3
 DISTRIBUTION = distributions.for_space(gym.spaces.Discrete(A))
@@ -35,6 +35,20 @@ def make_unroll(seed=0):
         core_state=tf.zeros([B, 0]),
         policy_version=tf.zeros([B], tf.int64),
         actor=tf.zeros([B], tf.int32),
+    )
+
+
+def in_groups(unroll):
+    """A batch as the queue gives it: two groups of two unrolls."""
+
+    def split(axis):
+        return lambda x: tf.stack(tf.split(x, 2, axis))
+
+    return Unroll(
+        *(
+            tf.nest.map_structure(split(1 if name in TIME_MAJOR_FIELDS else 0), leaf)
+            for name, leaf in unroll._asdict().items()
+        )
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.metrics import Metrics, batch_statistics
-from tests.test_losses import B, T, make_unroll
+from tests.test_losses import B, T, in_groups, make_unroll
 
 NAMES = ("total", "ratio_max", "ratio_min")
 
@@ -21,9 +21,10 @@ def make_batch(version=0):
         episode_steps=tf.reshape(tf.range((T + 1) * B), [T + 1, B]),
         terminated=tf.tensor_scatter_nd_update(unroll.env_outputs.terminated, [[0, 3]], [True]),
     )
-    return unroll._replace(
+    batch = unroll._replace(
         env_outputs=rows, policy_version=tf.fill([B], tf.constant(version, tf.int64)), actor=tf.range(B)
     )
+    return in_groups(batch)
 
 
 def test_what_is_read_off_a_batch():
