@@ -72,7 +72,8 @@ def plot_ratios_and_times(metrics: dict[str, np.ndarray], output: pathlib.Path) 
     axes[0].legend()
     for name in ("update", "forward", "backward", "batch"):
         if not np.all(np.isnan(metrics[f"secs/{name}"])):
-            axes[1].plot(metrics["updates"], 1000 * metrics[f"secs/{name}"], label=name)
+            # Without the first row: the first update traces and compiles.
+            axes[1].plot(metrics["updates"][1:], 1000 * metrics[f"secs/{name}"][1:], label=name)
     axes[1].set_ylabel("ms per learner step")
     axes[1].set_xlabel("learner steps")
     axes[1].legend()
