@@ -1,6 +1,7 @@
 """Actors: environments and a policy make unrolls."""
 
 import functools
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +20,7 @@ class Actor:
     The function's loop over rows is unrolled while tracing. Each row is a policy call, a sample, and a
     `tf.numpy_function` that steps the environments and writes the row straight into the unroll's numpy arrays.
 
+    environment_secs: seconds inside the environments during the last unroll.
     index: which actor this is. policy: see `inference.py`. spec, group: of the queue that the unrolls are for.
     seed: of the action sampling.
     """
@@ -35,6 +37,7 @@ class Actor:
         self._writer: UnrollWriter
         self._row: EnvOutput | None = None
         self._error: Exception | None = None
+        self.environment_secs = 0.0
         distribution = policy.agent.distribution
         num_envs = environment.num_envs
         self._last_action = tf.zeros([num_envs, *distribution.action_shape], distribution.action_dtype)
@@ -49,6 +52,7 @@ class Actor:
         """
         if self._row is None:
             self._row = self._environment.reset()
+        self.environment_secs = 0.0
         self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
         self._writer.write_start(self._last_action.numpy(), self._core_state.numpy(), policy_version, self.index)
         self._writer.write_row(0, self._row)
@@ -80,7 +84,9 @@ class Actor:
     def _step_environments(self, t: int, action: np.ndarray, parameters: np.ndarray):
         try:
             self._writer.write_action(t, action, parameters)
+            started = time.perf_counter()
             self._row = row = self._environment.step(action)
+            self.environment_secs += time.perf_counter() - started
             self._writer.write_row(t + 1, row)
             return row.observation, row.reward, row.first
         except Exception as error:

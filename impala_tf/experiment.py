@@ -38,6 +38,7 @@ def train(config: Config) -> None:
     print(
         f"frames: {summary.environment_frames:,} in {summary.seconds:.1f} s of training, {summary.updates:,} updates\n"
         f"mean return of the last 100 of {summary.episodes:,} episodes: {summary.mean_return:.1f}\n"
+        f"{summary.bottleneck}\n"
         f"log directory: {logdir.path}\n"
         f"evaluate: python -m impala_tf.evaluate --saved_model={logdir.path / SAVED_MODEL}"
     )

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DataType
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from impala_tf.types import Array, Unroll
@@ -20,7 +22,16 @@ TENSORBOARD_EPISODES = 100  # Single episodes written to TensorBoard per row at 
 
 EPISODE_COLUMNS = ("environment_frames", "actor", "episode_return", "episode_length")
 
-TIMES = ("wait", "batch", "forward", "backward", "update")
+# Means over an interval: the learner's times per update, the actors' (from "turn" on) per unroll.
+TIMES = ("wait", "batch", "forward", "backward", "update", "turn", "act", "environment", "put")
+
+# How TensorBoard groups the columns; what is not here comes under "run".
+_GROUPS = (
+    ("losses", ("total", "policy_gradient", "baseline", "entropy", "gradient_norm")),
+    ("policy", ("mean_entropy", "ratio_mean", "ratio_max", "ratio_min", "ratio_clipped_fraction")),
+    ("episodes", ("episodes", "episode_return", "episode_length", "episode_return_last_100")),
+)
+_TAGS = {name: f"{group}/{name}" for group, names in _GROUPS for name in names}
 
 # How the values of an interval become one row. The rest of a row is read off at its end.
 _REDUCTIONS = {"ratio_max": np.max, "ratio_min": np.min, "policy_lag_max": np.max}  # Else the mean.
@@ -69,6 +80,8 @@ class Metrics:
         # TensorBoard's own writer takes a whole row at once; tf.summary would be an op for each scalar.
         self._writer = EventFileWriter(str(logdir)) if logdir else None
         self._last_row = (0.0, 0)  # seconds, frames
+        self._position = (0, 0, 0.0)  # frames, updates, learning rate
+        self._totals: dict[str, float] = collections.defaultdict(float)
         self.recent_returns: collections.deque[float] = collections.deque(maxlen=MEAN_WINDOW)
         self.episodes = 0
         self.last_lag = 0.0
@@ -96,16 +109,29 @@ class Metrics:
         """Adds the seconds of its block to the column secs/name."""
         start = time.perf_counter()
         yield
-        elapsed = time.perf_counter() - start
-        with self._lock:
-            self._values[f"secs/{name}"].append(elapsed)
+        self.add_seconds(name, time.perf_counter() - start)
 
-    def record(self, environment_frames: int, updates: int, batch: BatchStatistics, statistics: Array) -> None:
-        """After an update; updates: their count now, so the lag is the age of the weights that acted."""
+    def add_seconds(self, name: str, seconds: float) -> None:
+        """Adds to the column secs/name, which is a mean, and to `total_seconds`."""
+        with self._lock:
+            self._values[f"secs/{name}"].append(seconds)
+            if self._first_update is not None and time.perf_counter() - seconds > self._first_update:
+                self._totals[name] += seconds
+
+    def total_seconds(self, name: str) -> float:
+        """Of what began after the first update: before it everybody waits for tracing and compilation."""
+        with self._lock:
+            return self._totals[name]
+
+    def record(
+        self, environment_frames: int, updates: int, learning_rate: float, batch: BatchStatistics, statistics: Array
+    ) -> None:
+        """After an update; the counts and the rate are those after it, so the lag is the age of the acting weights."""
         lags = updates - 1 - batch.versions
         with self._lock:
             if self._first_update is None:
                 self._first_update = time.perf_counter()
+            self._position = (environment_frames, updates, learning_rate)
             self._statistics.append(statistics)
             self._values["policy_lag_mean"].append(float(lags.mean()))
             self._values["policy_lag_max"].append(float(lags.max()))
@@ -115,13 +141,14 @@ class Metrics:
                 self.recent_returns.extend(batch.returns.tolist())
                 self.episodes += len(batch.returns)
 
-    def write_row(self, environment_frames: int, updates: int, learning_rate: float, queue_size: int) -> None:
+    def write_row(self, queue_size: int) -> None:
         """One row of metrics.csv and TensorBoard over all that was recorded since the last, if anything was."""
         with self._lock:
+            if not self._statistics:
+                return
             statistics, values, episodes = self._statistics, self._values, self._interval_episodes
+            environment_frames, updates, learning_rate = self._position
             self._begin_interval()
-        if not statistics:
-            return
         matrix = np.stack([np.asarray(vector) for vector in statistics])
         columns = {name: matrix[:, i] for i, name in enumerate(self._names)}
         timed = [f"secs/{name}" for name in TIMES]
@@ -173,9 +200,18 @@ class Metrics:
             self._add_scalars(frames, {"episode_return": episode_return, "episode_length": length})
         self._writer.flush()
 
+    def write_text(self, name: str, text: str) -> None:
+        """A note for TensorBoard's TEXT page."""
+        if self._writer:
+            tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[text.encode()])
+            metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+            value = Summary.Value(tag=name, metadata=metadata, tensor=tensor)
+            step = self._position[0]
+            self._writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=[value])))
+
     def _add_scalars(self, step: int, scalars: dict[str, float]) -> None:
         assert self._writer
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        values = [Summary.Value(tag=_tag(name), simple_value=value) for name, value in scalars.items()]
         self._writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=values)))
 
     def state(self) -> dict:
@@ -196,6 +232,10 @@ class Metrics:
     def close(self) -> None:
         if self._writer:
             self._writer.close()
+
+
+def _tag(name: str) -> str:
+    return name if "/" in name else _TAGS.get(name, f"run/{name}")
 
 
 def _episode_rows(episodes: list[tuple[int, BatchStatistics]]) -> list[list]:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from impala_tf import environments, signals
+from impala_tf import bottleneck, environments, signals
 from impala_tf.actor import Actor
 from impala_tf.checkpoints import Checkpoints
 from impala_tf.config import Config
@@ -46,13 +46,17 @@ class Run(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """How a run ended. mean_return: of the last 100 episodes. seconds: of training, without start-up and export."""
+    """How a run ended. mean_return: of the last 100 episodes. seconds: of training, without start-up and export.
+
+    bottleneck: where the time went, in words.
+    """
 
     environment_frames: int
     updates: int
     episodes: int
     mean_return: float
     seconds: float
+    bottleneck: str
     logdir: LogDir
 
 
@@ -128,11 +132,19 @@ def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: in
 
 def act(run: Run, actor: Actor) -> None:
     """An actor's thread: weights in, unrolls out."""
+    timer = run.metrics.timer
     with tf.device("/CPU:0"):
         while not run.crew.stopping:
-            with run.turns:
-                unroll = actor.unroll(*run.weights.latest())
-            run.queue.put(unroll)
+            with timer("turn"):
+                run.turns.acquire()
+            try:
+                with timer("act"):
+                    unroll = actor.unroll(*run.weights.latest())
+            finally:
+                run.turns.release()
+            run.metrics.add_seconds("environment", actor.environment_secs)
+            with timer("put"):
+                run.queue.put(unroll)
 
 
 def stage(run: Run) -> None:
@@ -159,7 +171,9 @@ def learn(run: Run) -> None:
             else:
                 result = learner.update(batch, statistics.num_steps)
         run.weights.publish(learner.updates, result.flat_weights)
-        run.metrics.record(learner.environment_frames, learner.updates, statistics, result.statistics)
+        run.metrics.record(
+            learner.environment_frames, learner.updates, learner.learning_rate, statistics, result.statistics
+        )
         if run.checkpoints.due(learner.updates):
             save(run)
     run.crew.stop()
@@ -168,11 +182,6 @@ def learn(run: Run) -> None:
 def save(run: Run) -> None:
     info = dict(metrics=run.metrics.state(), random=run.random.bit_generator.state)
     run.checkpoints.save(run.learner.updates, run.learner.state(), info)
-
-
-def write_row(run: Run) -> None:
-    learner = run.learner
-    run.metrics.write_row(learner.environment_frames, learner.updates, learner.learning_rate, run.queue.size())
 
 
 def supervise(run: Run) -> None:
@@ -195,7 +204,7 @@ def supervise(run: Run) -> None:
                 stuck = run.crew.join(JOIN_SECS)
                 if stuck:
                     bar.write(f"impala_tf: did not end within {JOIN_SECS:g} s: {', '.join(stuck)}", file=sys.stderr)
-            write_row(run)
+            metrics.write_row(run.queue.size())
             bar.set_postfix_str(f"return {metrics.mean_return():.1f}, lag {metrics.last_lag:.1f}", refresh=False)
             bar.update(learner.environment_frames - bar.n)
 
@@ -220,11 +229,24 @@ def train(config: Config, logdir: LogDir) -> Summary:
         for actor in run.actors:
             actor.close()
         seconds = run.metrics.seconds
+        where_time_went = explain_time(run)
+        run.metrics.write_text("bottleneck", where_time_went)
         finish(run)
     learner = run.learner
     return Summary(
-        learner.environment_frames, learner.updates, run.metrics.episodes, run.metrics.mean_return(), seconds, logdir
+        learner.environment_frames,
+        learner.updates,
+        run.metrics.episodes,
+        run.metrics.mean_return(),
+        seconds,
+        where_time_went,
+        logdir,
     )
+
+
+def explain_time(run: Run) -> str:
+    seconds = bottleneck.Seconds(*(run.metrics.total_seconds(name) for name in bottleneck.Seconds._fields))
+    return bottleneck.explain(seconds, run.config.num_envs_per_actor, run.config.batch_size)
 
 
 def finish(run: Run) -> None:

@@ -72,6 +72,7 @@ def register() -> None:
             gym.register(f"tests/{name}-v0", entry_point, disable_env_checker=True)
     if "tests/Failing-v0" not in gym.registry:
         gym.register("tests/Failing-v0", Counting, kwargs={"fail_at": 300}, disable_env_checker=True)
+        gym.register("tests/Slow-v0", Counting, kwargs={"sleep": 0.005}, disable_env_checker=True)
         gym.register("tests/Limited-v0", Counting, kwargs={"limit": True}, disable_env_checker=True)
 
 

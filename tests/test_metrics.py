@@ -40,12 +40,13 @@ def test_rows_of_the_csv_and_tensorboard(tmp_path):
     metrics = Metrics(tmp_path, NAMES)
     with metrics.timer("update"):
         pass
-    metrics.record(100, 1, batch_statistics(make_batch(version=0)), tf.constant([1.0, 2.0, 0.5]))
-    metrics.record(200, 4, batch_statistics(make_batch(version=1)), tf.constant([3.0, 1.5, 0.25]))
-    metrics.write_row(200, 4, 0.125, 7)
-    metrics.write_row(200, 4, 0.125, 7)  # Nothing new: no row.
-    metrics.record(300, 5, batch_statistics(make_batch(version=4)), tf.constant([5.0, 5.0, 5.0]))
-    metrics.write_row(300, 5, 0.1, 7)
+    metrics.record(100, 1, 0.2, batch_statistics(make_batch(version=0)), tf.constant([1.0, 2.0, 0.5]))
+    metrics.record(200, 4, 0.125, batch_statistics(make_batch(version=1)), tf.constant([3.0, 1.5, 0.25]))
+    metrics.write_row(7)
+    metrics.write_row(7)  # Nothing new: no row.
+    metrics.record(300, 5, 0.1, batch_statistics(make_batch(version=4)), tf.constant([5.0, 5.0, 5.0]))
+    metrics.write_row(7)
+    metrics.write_text("bottleneck", "nothing")
     metrics.close()
     first, second = rows_of(tmp_path / "metrics.csv")
     assert first["environment_frames"] == 200
@@ -68,28 +69,30 @@ def test_rows_of_the_csv_and_tensorboard(tmp_path):
     scalars = {}
     for event in tf.compat.v1.train.summary_iterator(str(events)):
         for value in event.summary.value:
+            if value.HasField("tensor"):
+                assert (event.step, value.tag, value.tensor.string_val) == (300, "bottleneck", [b"nothing"])
             scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
-    assert scalars["total"] == [(200, 2.0), (300, 5.0)]
-    assert [value for _, value in scalars["episode_return"]] == [8, 13, 22] * 3
-    assert scalars["learning_rate"][0] == (200, 0.125)
+    assert scalars["losses/total"] == [(200, 2.0), (300, 5.0)]
+    assert [value for _, value in scalars["episodes/episode_return"]] == [8, 13, 22] * 3
+    assert scalars["run/learning_rate"][0] == (200, 0.125)
 
 
 def test_restored_they_go_on_without_a_seam(tmp_path):
     metrics = Metrics(tmp_path, NAMES)
     statistics = batch_statistics(make_batch())
-    metrics.record(100, 1, statistics, tf.zeros([3]))
-    metrics.write_row(100, 1, 0.5, 0)
+    metrics.record(100, 1, 0.5, statistics, tf.zeros([3]))
+    metrics.write_row(0)
     state = metrics.state()
-    metrics.record(200, 2, statistics, tf.zeros([3]))
-    metrics.write_row(200, 2, 0.4, 0)  # Lost: after the checkpoint.
+    metrics.record(200, 2, 0.4, statistics, tf.zeros([3]))
+    metrics.write_row(0)  # Lost: after the checkpoint.
     metrics.close()
 
     resumed = Metrics(tmp_path, NAMES)
     resumed.restore(state, 100)
     assert resumed.seconds == state["seconds"]
     assert resumed.mean_return() == np.mean([8, 13, 22])
-    resumed.record(150, 2, statistics, tf.zeros([3]))
-    resumed.write_row(150, 2, 0.45, 0)
+    resumed.record(150, 2, 0.45, statistics, tf.zeros([3]))
+    resumed.write_row(0)
     rows = rows_of(tmp_path / "metrics.csv")
     assert [row["environment_frames"] for row in rows] == [100, 150]
     assert [row["episodes"] for row in rows] == [3, 6]

@@ -6,7 +6,7 @@ import pathlib
 PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 
 ORDER = [
-    "types", "config", "graphs", "startup", "signals", "threads", "vtrace", "distributions", "losses",
+    "types", "config", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions", "losses",
     "networks.torsos",
     "networks.cores", "networks.agent", "networks", "environments.cartpole", "environments.vector", "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "learner", "train",

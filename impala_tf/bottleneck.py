@@ -1,0 +1,62 @@
+"""Where a run's time went, in plain words: who waited for whom, and which setting would change it."""
+
+from typing import NamedTuple
+
+# A side that waits for less than this part of its time is what the other side waits for.
+_MUCH = 0.3
+
+
+class Seconds(NamedTuple):
+    """Summed over the run.
+
+    wait, update: the learner's, waiting for a batch and learning from it.
+    turn, act, put: of all actors together, waiting for their turn, making unrolls, and handing them to the queue.
+    environment: the part of `act` inside the environments' step.
+    """
+
+    wait: float
+    update: float
+    turn: float
+    act: float
+    put: float
+    environment: float
+
+
+def explain(seconds: Seconds, rows_per_call: int, batch_size: int) -> str:
+    """Two lines: the figures, and what is the limit and what to try.
+
+    rows_per_call: environments in one policy call. batch_size: unrolls in a batch.
+    """
+    waited = _share(seconds.wait, seconds.wait + seconds.update)
+    blocked = _share(seconds.put, seconds.turn + seconds.act + seconds.put)
+    in_environment = _share(seconds.environment, seconds.act)
+    figures = (
+        f"learner: {waited:.0%} waiting for unrolls, {1 - waited:.0%} updating; "
+        f"actors: {blocked:.0%} handing unrolls to the queue; "
+        f"acting: {in_environment:.0%} environment, {1 - in_environment:.0%} policy"
+    )
+    if waited < _MUCH:
+        verdict = (
+            f"the learner is the limit (batches of {batch_size} unrolls): a larger --batch_size or --unroll_length, "
+            "--xla=on, a smaller network or a GPU"
+        )
+    elif blocked > _MUCH:
+        verdict = (
+            "the queue is the limit, both sides wait for it: a larger --queue_capacity, "
+            "a --batch_size that divides or is divided by --num_envs_per_actor, smaller observations"
+        )
+    elif in_environment > 0.5:
+        verdict = (
+            "the environments are the limit: a faster form of them, --vectorization=async, more --num_actors "
+            "or --concurrent_actors"
+        )
+    else:
+        verdict = (
+            f"the policy is the limit (calls of {rows_per_call} rows): raise --num_envs_per_actor, or use a smaller "
+            "network, or --dynamic_batching on a GPU"
+        )
+    return f"{figures}\n{verdict}"
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
