@@ -33,7 +33,7 @@ class Checkpoints:
     def paths(self) -> list[pathlib.Path]:
         """Oldest first."""
         found = [p for p in self._directory.glob("checkpoint-*.npz") if re.fullmatch(r"checkpoint-\d+", p.stem)]
-        return sorted(found, key=lambda path: int(path.stem.split("-")[1]))
+        return sorted(found, key=_number)
 
     def due(self, updates: int) -> bool:
         by_time = self._every_secs > 0 and time.monotonic() - self._last_secs >= self._every_secs
@@ -55,7 +55,9 @@ class Checkpoints:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        for old in self.paths()[: -self._keep]:
+        # A higher number can only be a damaged one that this run has passed over: it must not count as the newest.
+        whole = [p for p in self.paths() if _number(p) <= updates]
+        for old in whole[: -self._keep]:
             old.unlink()
         self.saved(updates)
         return path
@@ -80,3 +82,7 @@ class Checkpoints:
                 continue
             return arrays, info
         return None
+
+
+def _number(path: pathlib.Path) -> int:
+    return int(path.stem.split("-")[1])

@@ -1,5 +1,8 @@
 """What the mains share: flags from `Config`, errors in one line with exit code 2."""
 
+import contextlib
+import itertools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -84,9 +87,16 @@ def _explain(error: flags.Error, argv: Sequence[str]) -> str:
     """absl's message in one line, with the flag file and the line that it is about, if one is."""
     message = " ".join(str(error).split())
     if isinstance(error, flags.UnrecognizedFlagError):
-        for path in (arg.split("=", 1)[1] for arg in argv if arg.lstrip("-").startswith("flagfile=")):
-            with open(path) as file:
+        for path in _flag_files(argv):
+            with contextlib.suppress(OSError), open(os.path.expanduser(path)) as file:
                 for number, line in enumerate(file, 1):
                     if line.strip().lstrip("-").split("=")[0] == error.flagname:
                         return f"{path} line {number}: {message}"
     return message
+
+
+def _flag_files(argv: Sequence[str]) -> list[str]:
+    """Given as --flagfile=PATH or --flagfile PATH."""
+    together = [arg.split("=", 1)[1] for arg in argv if arg.lstrip("-").startswith("flagfile=")]
+    apart = [path for arg, path in itertools.pairwise(argv) if arg.lstrip("-") == "flagfile"]
+    return together + apart

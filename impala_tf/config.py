@@ -120,7 +120,11 @@ class Config:
     # Learner.
     batch_size: int = setting(32, "B, unrolls in a batch.", "unrolls", f"{PAPER}: 32", low=1)
     queue_capacity: int = setting(
-        0, "Unrolls that wait for the learner at most; 0: one batch.", "unrolls", f"{CODE}: 1", low=0
+        0,
+        "Unrolls that wait for the learner at most, in whole groups (unroll_queue.py), at least one; 0: one batch.",
+        "unrolls",
+        f"{CODE}: 1",
+        low=0,
     )
     xla: str = setting("auto", "Compile the update with XLA. auto: where it was faster.", choices=("auto", "on", "off"))
     learning_rate: float = setting(3e-3, "At the start; falls linearly to 0.", "", f"{PAPER}: 6e-4 on Atari", above=0)
@@ -204,15 +208,18 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def network_differences(config: Config, flag_lines: list[str]) -> list[str]:
-    """Settings of the network in which `config` and a saved flag file differ, as "--flag=there (here: value)"."""
+def differences(config: Config, flag_lines: list[str], network: bool) -> list[str]:
+    """Settings in which a saved flag file and `config` differ, as "--flag=saved (given: value)".
+
+    network: those that a checkpoint depends on, or the others.
+    """
     saved = dict(line[2:].strip().split("=", 1) for line in flag_lines if line.startswith("--") and "=" in line)
-    differences = []
+    found = []
     for field in fields():
         here = _text(getattr(config, field.name))
-        if field.metadata["network"] and saved.get(field.name, here) != here:
-            differences.append(f"--{field.name}={saved[field.name]} (given: {here})")
-    return differences
+        if field.metadata["network"] == network and saved.get(field.name, here) != here:
+            found.append(f"--{field.name}={saved[field.name]} (given: {here})")
+    return found
 
 
 def _check_bounds(field: dataclasses.Field, value: Any) -> None:

@@ -6,6 +6,7 @@ Needs the SavedModel only, not the log directory that it came from.
 """
 
 import json
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -88,26 +89,31 @@ def run(
     greedy: bool = False,
     video: pathlib.Path | None = None,
     output: pathlib.Path | None = None,
+    flag: str = "saved_model",
 ) -> None:
-    """Loads, plays, prints, writes JSON. Raises SettingError for what a user can get wrong."""
+    """Loads, plays, prints, writes JSON. Raises SettingError for what a user can get wrong.
+
+    flag: which the directory was given by, for the message.
+    """
     from impala_tf import environments
     from impala_tf.logdir import check_export
 
     if num_episodes < 1:
         raise SettingError(f"--num_episodes={num_episodes}: must be at least 1")
+    saved_model = saved_model.resolve()
     output = output or saved_model.with_name(f"{saved_model.name}_{'greedy' if greedy else 'sampled'}.json")
-    if not output.parent.is_dir():
-        raise SettingError(f"--output={output}: {output.parent} is not a directory")
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise SettingError(f"--output={output}: must be a file in a directory that can be written")
     if video:
         _check_video(video)
-    check_export(saved_model)
+    check_export(saved_model, flag)
     if env_id:
         environments.spec_of(Config(env_id=env_id))
     import_tensorflow()
     from impala_tf.export import ExportedAgent
 
     agent = ExportedAgent(saved_model)
-    config = Config(env_id=env_id or agent.info["env_id"], num_action_repeats=agent.info["num_action_repeats"])
+    config = Config(env_id=env_id or agent.env_id, num_action_repeats=agent.num_action_repeats)
     agent.check_fits(environments.spec_of(config), config.env_id)
 
     environment = environments.make_vector_environment(config, seed, 0, min(NUM_ENVIRONMENTS, num_episodes))

@@ -51,7 +51,8 @@ def test(config: Config) -> None:
 
     if not config.logdir:
         raise SettingError("--logdir=: --mode=test needs the log directory of a run")
-    evaluate.run(pathlib.Path(config.logdir) / SAVED_MODEL, num_episodes=config.test_num_episodes, seed=config.seed)
+    directory = pathlib.Path(config.logdir) / SAVED_MODEL
+    evaluate.run(directory, num_episodes=config.test_num_episodes, seed=config.seed, flag="logdir")
 
 
 if __name__ == "__main__":

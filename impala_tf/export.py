@@ -78,11 +78,12 @@ class ExportedAgent:
 
     def __init__(self, directory: pathlib.Path):
         try:
-            self.info = json.loads((directory / INFO_FILE).read_text())
+            info = json.loads((directory / INFO_FILE).read_text())
+            self.env_id, self.num_action_repeats = str(info["env_id"]), int(info["num_action_repeats"])
             self._model = tf.saved_model.load(str(directory))
             self._step = self._model.signatures["step"]
             self._initial_state = self._model.signatures["initial_state"]
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
             raise SettingError(
                 f"--saved_model={directory}: cannot be loaded ({' '.join(str(error).split())[:200]})"
             ) from error

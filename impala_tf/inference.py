@@ -12,15 +12,20 @@ import tensorflow as tf
 from impala_tf.networks import Agent
 from impala_tf.types import PolicyStep
 
+# Each actor has one request at a time, so the op's queue needs no bound; its default, 10, fails the 11th batch.
+_UNBOUNDED = 1_000_000
+
 
 class Policy(Protocol):
     """What an actor needs of a policy.
 
+    in_this_thread: whether the graph of an unroll may run in the actor's thread alone, see `graphs.direct_call`.
     refresh: takes over flat weights [num_parameters] at the start of an unroll.
     step: as `Agent.step`.
     """
 
     agent: Agent
+    in_this_thread: bool
 
     def refresh(self, flat_weights: tf.Tensor) -> None: ...
 
@@ -28,7 +33,9 @@ class Policy(Protocol):
 
 
 class LocalPolicy:
-    """The actor's own copy. Its weights stay the same throughout an unroll, as in the paper."""
+    """The actor's own copy, on the CPU. Its weights stay the same throughout an unroll, as in the paper."""
+
+    in_this_thread = True
 
     def __init__(self, agent: Agent):
         self.agent = agent
@@ -53,6 +60,10 @@ class DynamicBatchingPolicy:
 
     An error in the policy is raised in every actor whose request was in the batch.
     """
+
+    # The agent may be on another device than the environments' steps; a graph over two devices needs TensorFlow's
+    # usual executor.
+    in_this_thread = False
 
     def __init__(self, agent: Agent, minimum: int, maximum: int, timeout_ms: float, seed: int):
         self.agent = agent
@@ -85,6 +96,7 @@ class DynamicBatchingPolicy:
             num_batch_threads=1,
             max_batch_size=self._maximum,
             batch_timeout_micros=self._timeout_micros,
+            max_enqueued_batches=_UNBOUNDED,
             allowed_batch_sizes=self._sizes,
             Tout=[x.dtype for x in function.outputs],
             shared_name=self._name,

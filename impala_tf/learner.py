@@ -75,8 +75,9 @@ class Learner:
                     return self._update(tf.nest.pack_sequence_as(batch, leaves[:-1]), leaves[-1])
 
                 # Compiled by XLA the update is a single op.
-                self._call = direct_call(update, inputs, in_this_thread=self._xla)
+                self._call = direct_call(update, inputs, in_this_thread=self._xla and "GPU" not in self.device)
             result = UpdateResult(*self._call(inputs))
+            self._wait_for(result.statistics)
         self._count(num_steps)
         return result
 
@@ -85,11 +86,19 @@ class Learner:
         with tf.device(self.device), tf.GradientTape() as tape:
             with timer("forward"):
                 losses = self._forward(batch)
+                self._wait_for(losses.total)
             with timer("backward"):
                 gradients = tape.gradient(losses.total, self.agent.variables)
+                self._wait_for(gradients[-1])
             result = UpdateResult(*self._apply(losses, gradients, tf.constant(self.learning_rate, tf.float32)))
+            self._wait_for(result.statistics)
         self._count(num_steps)
         return result
+
+    def _wait_for(self, tensor: tf.Tensor) -> None:
+        """A GPU computes behind the caller's back; reading a result makes the times those of the work."""
+        if "GPU" in self.device:
+            tensor.numpy()
 
     def _count(self, num_steps: int) -> None:
         self.updates += 1

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 
 from impala_tf.checkpoints import Checkpoints
-from impala_tf.config import Config, SettingError, network_differences, to_flag_lines
+from impala_tf.config import Config, SettingError, differences, to_flag_lines
 
 SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
@@ -20,7 +20,7 @@ class LogDir:
     checkpoint: (arrays, info) to resume from, or None.
 
     Raises SettingError when it cannot be written, belongs to another network, or has only damaged checkpoints.
-    warn: gets one line for each damaged checkpoint that is passed over.
+    warn: gets one line for each damaged checkpoint that is passed over, and one for settings that have changed.
     """
 
     def __init__(self, config: Config, warn: Callable[[str], None]):
@@ -29,7 +29,7 @@ class LogDir:
         self.checkpoint = None
         found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
         if found.paths():
-            self._check_network(config)
+            self._check_settings(config, warn)
             self.checkpoint = found.load_newest(warn)
             if self.checkpoint is None:
                 raise SettingError(
@@ -38,14 +38,18 @@ class LogDir:
                 )
         self._check_writable()
 
-    def _check_network(self, config: Config) -> None:
+    def _check_settings(self, config: Config, warn: Callable[[str], None]) -> None:
         settings = self.path / SETTINGS
-        differences = network_differences(config, settings.read_text().splitlines()) if settings.exists() else []
-        if differences:
+        lines = settings.read_text().splitlines() if settings.exists() else []
+        network = differences(config, lines, network=True)
+        if network:
             raise SettingError(
-                f"--logdir={self.path}: its checkpoint was written with other settings: {', '.join(differences)}; "
+                f"--logdir={self.path}: its checkpoint was written with other settings: {', '.join(network)}; "
                 "give these or another directory"
             )
+        others = differences(config, lines, network=False)
+        if others:
+            warn(f"{self.path} goes on with other settings than it had: {', '.join(others)}")
 
     def _check_writable(self) -> None:
         try:
@@ -67,11 +71,11 @@ class LogDir:
         (self.path / SETTINGS).write_text("\n".join(to_flag_lines(config)) + "\n")
 
 
-def check_export(directory: pathlib.Path) -> None:
-    """Raises SettingError when the directory holds no export of impala_tf."""
+def check_export(directory: pathlib.Path, flag: str) -> None:
+    """Raises SettingError, naming the flag, when the directory holds no export of impala_tf."""
     if not (directory / "saved_model.pb").is_file() or not (directory / INFO_FILE).is_file():
         raise SettingError(
-            f"--saved_model={directory}: not an export of impala_tf (needs saved_model.pb and {INFO_FILE}); "
+            f"--{flag}: {directory} is not an export of impala_tf (needs saved_model.pb and {INFO_FILE}); "
             "give the saved_model directory in a run's log directory"
         )
 

@@ -9,7 +9,7 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DataType
@@ -183,7 +183,7 @@ class Metrics:
     def _append_csv(self, name: str, header: tuple[str, ...], rows: list[list]) -> None:
         assert self._logdir
         path = self._logdir / name
-        is_new = not path.exists()
+        is_new = not path.exists() or path.stat().st_size == 0
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
             if is_new:
@@ -225,6 +225,10 @@ class Metrics:
         self.episodes = state["episodes"]
         self.recent_returns.extend(state["recent_returns"])
         self._last_row = (state["seconds"], environment_frames)
+        if self._writer:
+            # TensorBoard drops what earlier files have from this step on.
+            start = SessionLog(status=SessionLog.START)
+            self._writer.add_event(Event(step=environment_frames + 1, wall_time=time.time(), session_log=start))
         if self._logdir:
             for name in ("metrics.csv", "episodes.csv"):
                 _drop_rows_after(self._logdir / name, environment_frames)
@@ -247,7 +251,7 @@ def _episode_rows(episodes: list[tuple[int, BatchStatistics]]) -> list[list]:
 
 
 def _drop_rows_after(path: pathlib.Path, environment_frames: int) -> None:
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         return
     header, *rows = path.read_text().splitlines(keepends=True)
     column = header.strip().split(",").index("environment_frames")

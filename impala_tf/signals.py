@@ -1,22 +1,29 @@
 """SIGINT (Ctrl-C) and SIGTERM as a request to stop."""
 
 import contextlib
+import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@contextlib.contextmanager
-def calling(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block the first signal calls stop(); a second one acts as usual, at once.
+class Request:
+    """made: whether a signal has come. To be polled: a handler that took a lock could wait for its own thread."""
 
-    Python handles signals in the main thread only, so in another thread this does nothing.
+    made = False
+
+
+@contextlib.contextmanager
+def requests() -> Iterator[Request]:
+    """Within the block the first signal is noted in the Request; a second one acts as usual.
+
+    Python handles signals in the main thread only, so in another thread nothing is ever noted.
     """
+    request = Request()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield request
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
@@ -25,13 +32,15 @@ def calling(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
     def handle(number: int, _frame) -> None:
+        request.made = True
         restore()
-        print(f"\nimpala_tf: {signal.Signals(number).name}: finishing the update in hand, then saving", file=sys.stderr)
-        stop()
+        # Not print: the signal may have come in the middle of one.
+        text = f"\nimpala_tf: {signal.Signals(number).name}: finishing the update in hand, then saving\n"
+        os.write(2, text.encode())
 
     for number in _SIGNALS:
         signal.signal(number, handle)
     try:
-        yield
+        yield request
     finally:
         restore()

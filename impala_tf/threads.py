@@ -1,6 +1,7 @@
 """Threads that end together: the first exception, or a request to stop, ends all of them."""
 
 import threading
+import time
 from collections.abc import Callable
 
 
@@ -54,9 +55,14 @@ class Crew:
         return self._stopping.wait(timeout)
 
     def join(self, timeout: float) -> list[str]:
-        """Waits for the threads to end, `timeout` seconds for each. Returns the names of those that did not."""
+        """Waits for all threads to end, `timeout` seconds at most. Returns the names of those that did not."""
+        deadline = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return self.running()
+
+    def running(self) -> list[str]:
+        """Names of the threads that have not ended."""
         return [thread.name for thread in self._threads if thread.is_alive()]
 
 

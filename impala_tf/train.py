@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 import threading
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import tqdm
 from impala_tf import bottleneck, environments, signals
 from impala_tf.actor import Actor
 from impala_tf.checkpoints import Checkpoints
-from impala_tf.config import Config
+from impala_tf.config import Config, SettingError
 from impala_tf.export import export
 from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy
 from impala_tf.learner import Learner, default_device
@@ -25,7 +26,8 @@ from impala_tf.types import ArraySpec
 from impala_tf.unroll_queue import UnrollQueue, unroll_spec
 from impala_tf.weights import WeightStore
 
-JOIN_SECS = 20.0  # How long a thread may take to finish the unroll or the update in hand.
+JOIN_SECS = 20.0  # How long the threads may take to finish the unrolls and the update in hand.
+POLL_SECS = 0.1  # How often the main thread looks for signals.
 
 
 class Run(NamedTuple):
@@ -75,7 +77,12 @@ def connect(config: Config, logdir: LogDir) -> Run:
     )
     if logdir.checkpoint is not None:
         arrays, info = logdir.checkpoint
-        learner.restore(arrays)
+        try:
+            learner.restore(arrays)
+        except (KeyError, ValueError) as error:
+            raise SettingError(
+                f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
+            ) from error
         metrics.restore(info["metrics"], learner.environment_frames)
         random.bit_generator.state = info["random"]
         checkpoints.saved(learner.updates)
@@ -184,64 +191,71 @@ def save(run: Run) -> None:
     run.checkpoints.save(run.learner.updates, run.learner.state(), info)
 
 
-def supervise(run: Run) -> None:
-    """The main thread: waits, writes metrics, shows progress, sees signals."""
-    learner, metrics = run.learner, run.metrics
+def supervise(run: Run, request: signals.Request) -> None:
+    """The main thread: waits, writes metrics, shows progress, sees signals. Returns when the crew is stopping."""
     interval = 0.5 if sys.stderr.isatty() else 10.0
     with tqdm.tqdm(
         total=run.config.total_environment_frames,
-        initial=learner.environment_frames,
+        initial=run.learner.environment_frames,
         unit="frames",
         unit_scale=True,
         mininterval=interval,
         maxinterval=interval,
         dynamic_ncols=True,
     ) as bar:
-        stopping = False
-        while not stopping:
-            stopping = run.crew.wait(run.config.log_every_secs)
-            if stopping:
-                stuck = run.crew.join(JOIN_SECS)
-                if stuck:
-                    bar.write(f"impala_tf: did not end within {JOIN_SECS:g} s: {', '.join(stuck)}", file=sys.stderr)
-            metrics.write_row(run.queue.size())
-            bar.set_postfix_str(f"return {metrics.mean_return():.1f}, lag {metrics.last_lag:.1f}", refresh=False)
-            bar.update(learner.environment_frames - bar.n)
+        while not wait(run, request, run.config.log_every_secs):
+            show(run, bar)
+        stuck = run.crew.join(JOIN_SECS)
+        if stuck:
+            warn(f"did not end within {JOIN_SECS:g} s: {', '.join(stuck)}")
+        show(run, bar)
+
+
+def wait(run: Run, request: signals.Request, seconds: float) -> bool:
+    """Waits until the crew is stopping, at most `seconds`. Returns whether it is."""
+    deadline = time.monotonic() + seconds
+    while not run.crew.wait(min(POLL_SECS, max(0.0, deadline - time.monotonic()))):
+        if request.made:
+            run.crew.stop()
+        if time.monotonic() >= deadline:
+            return False
+    return True
+
+
+def show(run: Run, bar: tqdm.tqdm) -> None:
+    run.metrics.write_row(run.queue.size())
+    bar.set_postfix_str(f"return {run.metrics.mean_return():.1f}, lag {run.metrics.last_lag:.1f}", refresh=False)
+    bar.update(run.learner.environment_frames - bar.n)
 
 
 def train(config: Config, logdir: LogDir) -> Summary:
     """Trains until the budget is used, a thread fails, or SIGINT or SIGTERM comes; then saves and exports.
 
-    Raises what the first failing thread raised, after saving what had been learned before it.
+    Raises what failed first, after saving what had been learned before it.
     """
     run = connect(config, logdir)
     logdir.write_settings(config)
-    with signals.calling(run.crew.stop):
+    with signals.requests() as request:
         for actor in run.actors:
             run.crew.start(f"actor {actor.index}", functools.partial(act, run, actor))
         run.crew.start("stager", functools.partial(stage, run))
         run.crew.start("learner", functools.partial(learn, run))
         try:
-            supervise(run)
-        finally:
-            run.crew.stop()  # If it is not stopping already, supervise itself has failed.
+            supervise(run, request)
+        except Exception as error:  # A full disk, a closed terminal.
+            run.crew.stop(error)
             run.crew.join(JOIN_SECS)
-        for actor in run.actors:
-            actor.close()
-        seconds = run.metrics.seconds
-        where_time_went = explain_time(run)
-        run.metrics.write_text("bottleneck", where_time_went)
-        finish(run)
-    learner = run.learner
-    return Summary(
-        learner.environment_frames,
-        learner.updates,
-        run.metrics.episodes,
-        run.metrics.mean_return(),
-        seconds,
-        where_time_went,
-        logdir,
-    )
+        summary = Summary(
+            run.learner.environment_frames,
+            run.learner.updates,
+            run.metrics.episodes,
+            run.metrics.mean_return(),
+            run.metrics.seconds,
+            explain_time(run),
+            logdir,
+        )
+        finish(run, summary)
+    return summary
 
 
 def explain_time(run: Run) -> str:
@@ -249,17 +263,33 @@ def explain_time(run: Run) -> str:
     return bottleneck.explain(seconds, run.config.num_envs_per_actor, run.config.batch_size)
 
 
-def finish(run: Run) -> None:
-    """Saves, exports and raises the error that ended the run, if one did."""
-    run.metrics.close()
-    error = run.crew.error
-    try:
-        save(run)
-        info = dict(env_id=run.config.env_id, num_action_repeats=run.config.num_action_repeats)
-        export(run.learner.agent, run.logdir.path / SAVED_MODEL, info)
-    except Exception as failure:
-        if error is None:
-            raise
-        print(f"impala_tf: could not save after the error: {failure}", file=sys.stderr)
-    if error is not None:
-        raise error
+def finish(run: Run, summary: Summary) -> None:
+    """Saves, exports, closes, and raises the error that ended the run, if one did."""
+    errors = [run.crew.error] if run.crew.error else []
+    for step in (
+        lambda: run.metrics.write_text("bottleneck", summary.bottleneck),
+        run.metrics.close,
+        lambda: save_and_export(run),
+        *(actor.close for actor in run.actors),
+    ):
+        try:
+            step()
+        except Exception as error:
+            if errors:
+                warn(f"after the error: {type(error).__name__}: {error}")
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def save_and_export(run: Run) -> None:
+    if "learner" in run.crew.running():
+        warn("the learner is still updating: not saved; the checkpoints before are kept")
+        return
+    save(run)
+    info = dict(env_id=run.config.env_id, num_action_repeats=run.config.num_action_repeats)
+    export(run.learner.agent, run.logdir.path / SAVED_MODEL, info)
+
+
+def warn(line: str) -> None:
+    tqdm.tqdm.write(f"impala_tf: {line}", file=sys.stderr)

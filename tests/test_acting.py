@@ -1,5 +1,7 @@
 """Actor, writer and queue together: what comes out of the queue is what the environments did."""
 
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -127,8 +129,22 @@ def test_pictures_travel_as_bytes():
     assert unroll.env_outputs.observation.std() > 50
 
 
-def test_a_closed_queue_wakes_both_sides():
-    _, queue, _ = make()
+@pytest.mark.parametrize("side", ["put", "get"])
+def test_a_closed_queue_wakes(side):
+    actor, _, agent = make(num_envs=3, batch_size=3)
+    queue = UnrollQueue(actor._spec, batch_size=3, num_envs=3, capacity=3)
+    unroll = actor.unroll(0, agent.flat_weights())
+    raised = threading.Event()
+    if side == "put":
+        queue.put(unroll)
+
+    def wait():
+        try:
+            queue.put(unroll) if side == "put" else queue.get()
+        except (tf.errors.OutOfRangeError, tf.errors.CancelledError):
+            raised.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    assert not raised.wait(0.2), "not blocked"
     queue.close()
-    with pytest.raises((tf.errors.OutOfRangeError, tf.errors.CancelledError)):
-        queue.get()
+    assert raised.wait(30)

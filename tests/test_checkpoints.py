@@ -68,3 +68,12 @@ def test_due_by_updates_and_by_time(tmp_path, monkeypatch):
     now[0] += 5
     assert by_time.due(1)
     assert not Checkpoints(tmp_path, keep=1).due(10**9)
+
+
+def test_a_damaged_newer_one_does_not_push_out_whole_ones(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(100, arrays(100), {})
+    (tmp_path / "checkpoint-0000000200.npz").write_bytes(b"")
+    checkpoints.save(150, arrays(150), {})
+    (loaded, _), _ = load(checkpoints)
+    assert int(loaded["updates"]) == 150

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from impala_tf import config as config_lib
-from impala_tf.config import Config, SettingError, network_differences, to_flag_lines
+from impala_tf.config import Config, SettingError, differences, to_flag_lines
 
 FLAGS = pathlib.Path(__file__).parent.parent / "flags"
 
@@ -68,10 +68,11 @@ def test_infinite_thresholds_mean_no_clipping():
     assert Config(clip_rho_threshold=float("inf"), clip_c_threshold=float("inf")).clip_c_threshold > 1e30
 
 
-def test_network_differences():
+def test_differences():
     lines = to_flag_lines(Config(hidden_sizes=(32,), learning_rate=0.5))
-    assert network_differences(Config(hidden_sizes=(32,)), lines) == []
-    assert network_differences(Config(core="lstm"), lines) == [
+    assert differences(Config(hidden_sizes=(32,)), lines, network=True) == []
+    assert differences(Config(), lines, network=False) == ["--learning_rate=0.5 (given: 0.003)"]
+    assert differences(Config(core="lstm"), lines, network=True) == [
         "--hidden_sizes=32 (given: 64,64)",
         "--core=none (given: lstm)",
     ]

@@ -139,7 +139,7 @@ def test_what_cannot_be_used_is_named(settings, message):
 
 def test_native_vectors_must_exist():
     with pytest.raises(SettingError, match="--vectorization=native: Acrobot-v1 has no vector form of its own"):
-        make("Acrobot-v1", vectorization="native")
+        environments.spec_of(Config(env_id="Acrobot-v1", vectorization="native"))
 
 
 def test_other_reset_modes_are_refused():

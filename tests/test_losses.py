@@ -125,13 +125,22 @@ def test_reset_steps_teach_nothing():
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def test_time_limits_bootstrap_and_terminations_do_not():
-    unroll, (parameters, baselines) = make_unroll(), learner_outputs()
-    rows = unroll.env_outputs
-    as_limits = unroll._replace(env_outputs=rows._replace(terminated=rows.truncated, truncated=rows.terminated))
-    ended = losses.impala_loss(unroll, parameters, baselines, DISTRIBUTION, Config())
-    cut_off = losses.impala_loss(as_limits, parameters, baselines, DISTRIBUTION, Config())
-    assert ended.baseline != cut_off.baseline
+@pytest.mark.parametrize(("terminated", "target"), [(True, 1.0), (False, 1.0 + 0.9 * 7.0)])
+def test_time_limits_bootstrap_and_terminations_do_not(terminated, target):
+    """One step with reward 1 into a last row with V = 7, on-policy, V = 0 before it: the loss shows the target."""
+    unroll, (parameters, _) = make_unroll(), learner_outputs()
+    rows = unroll.env_outputs._replace(
+        reward=tf.ones([2, 1]),
+        terminated=tf.constant([[False], [terminated]]),
+        truncated=tf.constant([[False], [not terminated]]),
+        first=tf.constant([[False], [False]]),
+    )
+    one_step = unroll._replace(
+        env_outputs=rows, actions=unroll.actions[:1, :1], behaviour_parameters=parameters[:1, :1]
+    )
+    config = Config(discounting=0.9, baseline_cost=1.0)
+    got = losses.impala_loss(one_step, parameters[:2, :1], tf.constant([[0.0], [7.0]]), DISTRIBUTION, config)
+    np.testing.assert_allclose(got.baseline, 0.5 * target**2, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

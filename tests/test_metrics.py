@@ -98,3 +98,13 @@ def test_restored_they_go_on_without_a_seam(tmp_path):
     assert [row["episodes"] for row in rows] == [3, 6]
     assert rows[1]["seconds"] >= rows[0]["seconds"]
     assert [row["environment_frames"] for row in rows_of(tmp_path / "episodes.csv")] == [100] * 3 + [150] * 3
+
+
+def test_an_empty_csv_is_begun_anew(tmp_path):
+    for name in ("metrics.csv", "episodes.csv"):
+        (tmp_path / name).write_text("")
+    metrics = Metrics(tmp_path, NAMES)
+    metrics.restore({"seconds": 1.0, "episodes": 0, "recent_returns": []}, 50)
+    metrics.record(100, 1, 0.5, batch_statistics(make_batch()), tf.zeros([3]))
+    metrics.write_row(0)
+    assert rows_of(tmp_path / "metrics.csv")[0]["environment_frames"] == 100

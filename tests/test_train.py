@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -282,6 +283,78 @@ def test_an_error_in_an_environment_ends_the_run_with_it(tmp_path, dynamic_batch
     assert int(learned(tmp_path)["updates"]) > 10, "what was learned before the error is saved"
     time.sleep(0.5)
     assert threading.active_count() <= threads + 1, "threads are left behind"
+
+
+def test_a_dead_environment_process_ends_the_run(tmp_path):
+    def kill_one():
+        while not multiprocessing.active_children() or not list(tmp_path.glob("metrics.csv")):
+            time.sleep(0.05)
+        multiprocessing.active_children()[0].kill()
+
+    threading.Thread(target=kill_one, daemon=True).start()
+    with pytest.raises((OSError, EOFError)):
+        run(tmp_path, vectorization="async", num_envs_per_actor=2, batch_size=2, total_environment_frames=10**9)
+    assert int(learned(tmp_path)["updates"]) > 0
+    deadline = time.monotonic() + 10
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not multiprocessing.active_children(), "processes are left behind"
+
+
+def test_an_error_in_the_main_thread_saves_too(tmp_path, monkeypatch):
+    def full_disk(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("impala_tf.metrics.Metrics._append_csv", full_disk)
+    with pytest.raises(OSError, match="no space left on device"):
+        run(tmp_path, total_environment_frames=10**9)
+    assert int(learned(tmp_path)["updates"]) > 0
+
+
+def test_changed_settings_are_said(tmp_path):
+    run(tmp_path, total_environment_frames=200)
+    lines = []
+    LogDir(Config(logdir=str(tmp_path), learning_rate=0.5, **TINY), warn=lines.append)
+    assert len(lines) == 1
+    assert "--learning_rate=0.003 (given: 0.5)" in lines[0]
+
+
+def test_a_checkpoint_of_another_network_without_its_settings(tmp_path):
+    run(tmp_path, total_environment_frames=200)
+    (tmp_path / "settings.flags").unlink()
+    with pytest.raises(SettingError, match="its checkpoint is of another network"):
+        run(tmp_path, hidden_sizes=(8,))
+
+
+TWO_DEVICES = """
+import pathlib, sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from impala_tf import train
+from impala_tf.config import Config
+from impala_tf.logdir import LogDir
+plain = train.make_policies
+def make_policies(*arguments):
+    make = tf.device
+    tf.device = lambda name: make("/CPU:1" if name == "/CPU:0" else name)
+    try:
+        return plain(*arguments)
+    finally:
+        tf.device = make
+train.make_policies = make_policies
+config = Config(logdir=sys.argv[1], num_envs_per_actor=4, batch_size=4, unroll_length=5, dynamic_batching=True,
+                total_environment_frames=500, xla="off")
+train.train(config, LogDir(config, warn=print))
+"""
+
+
+def test_dynamic_batching_with_the_agent_on_another_device(tmp_path):
+    """As on a machine with a GPU: actors on one device, the shared agent on another (here a second logical CPU)."""
+    command = [sys.executable, "-c", TWO_DEVICES, str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert result.returncode == 0, result.stderr
+    assert learned(tmp_path)["environment_frames"] >= 500
 
 
 @pytest.mark.parametrize(

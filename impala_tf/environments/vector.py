@@ -14,6 +14,9 @@ from impala_tf.config import Config, SettingError
 from impala_tf.types import EnvOutput
 
 
+CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
+
+
 class EnvironmentSpec(NamedTuple):
     """Spaces of one environment, and which vector form `vectorization=auto` would take."""
 
@@ -90,7 +93,15 @@ class VectorEnvironment:
         return float(self._env.metadata.get("render_fps", 30))
 
     def close(self) -> None:
-        self._env.close()
+        if not isinstance(self._env, AsyncVectorEnv):
+            self._env.close()
+            return
+        try:
+            self._env.close(timeout=CLOSE_SECS)
+        except Exception:  # One of the processes has died; gymnasium would leave the others behind.
+            for process in self._env.processes:
+                process.kill()
+            self._env.closed = True
 
 
 def make_vector_environment(
@@ -98,7 +109,7 @@ def make_vector_environment(
 ) -> VectorEnvironment:
     """The environments of one actor. Environment i is seeded by (seed, actor, i).
 
-    Raises SettingError for an unknown id and for a vector form that the id does not offer.
+    `spec_of` has checked the settings.
     """
     spec = _gym_spec(config.env_id)
     settings: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
@@ -107,11 +118,6 @@ def make_vector_environment(
     if how == "auto":
         how = "native" if _offers_native(spec, config) else "sync"
     if how == "native":
-        if not _offers_native(spec, config):
-            raise SettingError(
-                f"--vectorization=native: {config.env_id} has no vector form of its own"
-                f"{' that repeats actions' if config.num_action_repeats > 1 else ''}; use auto, sync or async"
-            )
         return VectorEnvironment(gym.make_vec(spec, num_envs, "vector_entry_point", **settings), seeds)
     make = functools.partial(_make_one, spec.id, config.env_id, config.num_action_repeats, settings)
     if how == "sync":
@@ -134,12 +140,31 @@ def _in_process(make: Callable[[], gym.Env]) -> gym.Env:
 
 
 def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
-    return spec.vector_entry_point is not None and not spec.additional_wrappers and config.num_action_repeats == 1
+    """Whether the id has a vector form that does what its single form does, in the reset mode that we understand."""
+    if spec.vector_entry_point is None or spec.additional_wrappers or config.num_action_repeats > 1:
+        return False
+    try:
+        vector, single = gym.make_vec(spec, 1, "vector_entry_point"), gym.make(spec)
+    except Exception:  # Its packages are not installed, or it wants settings of its own.
+        return False
+    fits = (
+        vector.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
+        and vector.single_observation_space == single.observation_space
+        and vector.single_action_space == single.action_space
+    )
+    vector.close()
+    single.close()
+    return fits
 
 
 def spec_of(config: Config) -> EnvironmentSpec:
     """Makes one environment to look at its spaces. Raises SettingError when the id or a space cannot be used."""
     spec = _gym_spec(config.env_id)
+    if config.vectorization == "native" and not _offers_native(spec, config):
+        raise SettingError(
+            f"--vectorization=native: {config.env_id} has no vector form of its own"
+            f"{' that repeats actions' if config.num_action_repeats > 1 else ''}; use auto, sync or async"
+        )
     try:
         env = gym.make(spec)
     except Exception as error:
