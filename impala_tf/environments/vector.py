@@ -13,7 +13,6 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from impala_tf.config import Config, SettingError
 from impala_tf.types import EnvOutput
 
-
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
 
 
