@@ -59,7 +59,7 @@ class Actor:
         row = [tf.convert_to_tensor(x) for x in (self._row.observation, self._row.reward, self._row.first)]
         inputs = [flat_weights, *row, self._last_action, self._core_state]
         if self._run_rows is None:
-            self._run_rows = direct_call(self._rows, inputs, self._policy.in_this_thread)
+            self._run_rows = direct_call(self._rows, inputs)
         try:
             self._last_action, self._core_state = self._run_rows(inputs)
         except tf.errors.OpError:

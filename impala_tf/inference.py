@@ -19,13 +19,11 @@ _UNBOUNDED = 1_000_000
 class Policy(Protocol):
     """What an actor needs of a policy.
 
-    in_this_thread: whether the graph of an unroll may run in the actor's thread alone, see `graphs.direct_call`.
     refresh: takes over flat weights [num_parameters] at the start of an unroll.
     step: as `Agent.step`.
     """
 
     agent: Agent
-    in_this_thread: bool
 
     def refresh(self, flat_weights: tf.Tensor) -> None: ...
 
@@ -34,8 +32,6 @@ class Policy(Protocol):
 
 class LocalPolicy:
     """The actor's own copy, on the CPU. Its weights stay the same throughout an unroll, as in the paper."""
-
-    in_this_thread = True
 
     def __init__(self, agent: Agent):
         self.agent = agent
@@ -60,10 +56,6 @@ class DynamicBatchingPolicy:
 
     An error in the policy is raised in every actor whose request was in the batch.
     """
-
-    # The agent may be on another device than the environments' steps; a graph over two devices needs TensorFlow's
-    # usual executor.
-    in_this_thread = False
 
     def __init__(self, agent: Agent, minimum: int, maximum: int, timeout_ms: float, seed: int):
         self.agent = agent

@@ -52,7 +52,7 @@ class Learner:
         self.environment_frames = 0
         self._config = config
         self.optimizer = make_optimizer(config, agent.keras_variables)
-        self._xla = xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, device))
+        xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, device))
         self._call: Callable | None = None
         self._update = tf.function(self._update_graph, autograph=False, jit_compile=xla)
         self._forward = tf.function(self._loss, autograph=False, jit_compile=xla)
@@ -74,8 +74,7 @@ class Learner:
                 def update(*leaves):
                     return self._update(tf.nest.pack_sequence_as(batch, leaves[:-1]), leaves[-1])
 
-                # Compiled by XLA the update is a single op.
-                self._call = direct_call(update, inputs, in_this_thread=self._xla and "GPU" not in self.device)
+                self._call = direct_call(update, inputs)
             result = UpdateResult(*self._call(inputs))
             self._wait_for(result.statistics)
         self._count(num_steps)
