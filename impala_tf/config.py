@@ -182,10 +182,6 @@ class Config:
                 f"--clip_c_threshold={self.clip_c_threshold} (V-trace needs rho_bar >= c_bar)"
             )
 
-    @property
-    def num_environments(self) -> int:
-        return self.num_actors * self.num_envs_per_actor
-
 
 def fields() -> tuple[dataclasses.Field, ...]:
     return dataclasses.fields(Config)
