@@ -15,9 +15,9 @@ from impala_tf.unroll_queue import UnrollSpec, UnrollWriter
 
 
 class Actor:
-    """A vector of environments that is stepped T times per unroll by one `tf.function`.
+    """A vector of environments that is stepped T times per unroll by one graph.
 
-    The function's loop over rows is unrolled while tracing. Each row is a policy call, a sample, and a
+    The graph's loop over rows is unrolled while tracing. Each row is a policy call, a sample, and a
     `tf.numpy_function` that steps the environments and writes the row straight into the unroll's numpy arrays.
 
     environment_secs: seconds inside the environments during the last unroll.

@@ -140,12 +140,14 @@ def record(agent, config: Config, seed: int, greedy: bool, path: pathlib.Path) -
 
     from impala_tf import environments
 
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display to draw into an array.
     environment = environments.make_vector_environment(config, seed, 0, 1, render_mode="rgb_array")
     frames: list[np.ndarray] = []
     play(agent, environment, 1, greedy, on_row=lambda row, step: frames.append(environment.render()))
     environment.close()
     fps = environment.frames_per_sec
-    settings: dict[str, Any] = {"duration": 1000 / fps, "loop": 0} if path.suffix == ".gif" else {"fps": fps}
+    gif, mp4 = {"duration": 1000 / fps, "loop": 0}, {"fps": fps, "macro_block_size": 2}
+    settings: dict[str, Any] = gif if path.suffix == ".gif" else mp4
     imageio.imwrite(path, np.stack(frames), **settings)
 
 
