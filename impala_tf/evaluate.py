@@ -11,6 +11,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
+import tqdm
 from absl import flags
 
 from impala_tf import command_line
@@ -47,6 +48,7 @@ def play(agent, environment, num_episodes: int, greedy: bool, on_row=lambda row,
     state = agent.initial_state(environment.num_envs)
     action = agent.initial_action(environment.num_envs)
     row = environment.reset()
+    bar = tqdm.tqdm(total=num_episodes, unit="episodes", disable=None, leave=False)  # On a terminal only.
     while True:
         step = agent.step(row.observation, row.reward, action, row.first, state)
         on_row(row, step)
@@ -54,7 +56,9 @@ def play(agent, environment, num_episodes: int, greedy: bool, on_row=lambda row,
         returns.extend(row.episode_return[ended].tolist())
         lengths.extend(row.episode_steps[ended].tolist())
         left -= ended
+        bar.update(int(ended.sum()))
         if not left.any():
+            bar.close()
             return Episodes(np.asarray(returns), np.asarray(lengths))
         state = step["core_state"]
         action = step["greedy_action" if greedy else "action"].numpy()
