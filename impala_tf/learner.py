@@ -82,8 +82,8 @@ class Learner:
 
     def timed_update(self, batch: Unroll, num_steps: int, timer) -> UpdateResult:
         """`update` in three functions, so that `timer` ("forward", "backward") can time the two passes."""
-        with tf.device(self.device), tf.GradientTape() as tape:
-            with timer("forward"):
+        with tf.device(self.device):
+            with timer("forward"), tf.GradientTape() as tape:
                 losses = self._forward(batch)
                 self._wait_for(losses.total)
             with timer("backward"):

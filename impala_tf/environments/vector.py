@@ -175,7 +175,7 @@ def spec_of(config: Config) -> EnvironmentSpec:
             f"--env_id={config.env_id}: its observation space {_one_line(observation_space)} is not supported; "
             "supported: Box, Discrete"
         )
-    if config.network != "mlp" and len(observation_space.shape or ()) != 3:
+    if config.network in ("shallow", "deep") and len(observation_space.shape or ()) != 3:
         raise SettingError(
             f"--network={config.network}: needs an observation of shape [height, width, channels], but "
             f"{config.env_id} has {_one_line(observation_space)}; use --network=mlp"
