@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,35 +15,75 @@ from impala_tf.types import EnvOutput, Unroll
 from impala_tf.unroll_queue import UnrollSpec, UnrollWriter
 
 
-class Actor:
-    """A vector of environments that is stepped T times per unroll by one graph.
-
-    The graph's loop over rows is unrolled while tracing. Each row is a policy call, a sample, and a
-    `tf.numpy_function` that steps the environments and writes the row straight into the unroll's numpy arrays.
+class BaseActor:
+    """What actors share: one graph for T rows, and how an environment's error comes out of it.
 
     environment_secs: seconds inside the environments during the last unroll.
-    index: which actor this is. policy: see `inference.py`. spec, group: of the queue that the unrolls are for.
-    seed: of the action sampling.
+    index: which actor this is. policy: see `inference.py`. spec: of the unrolls. seed: of the action sampling.
+    """
+
+    def __init__(self, index: int, environment: Any, policy: Policy, spec: UnrollSpec, seed: int):
+        self.index = index
+        self.environment_secs = 0.0
+        self._environment = environment
+        self._policy = policy
+        self._spec = spec
+        self._seeds = np.random.SeedSequence([seed, index]).generate_state(spec.unroll_length) >> 1
+        self._error: Exception | None = None
+        self._run_rows: Callable | None = None
+
+    def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
+        raise NotImplementedError
+
+    def no_action(self, num_envs: int) -> np.ndarray:
+        """[num_envs, ...], the last action before there was one."""
+        distribution = self._policy.agent.distribution
+        return np.zeros([num_envs, *distribution.action_shape], distribution.action_dtype.as_numpy_dtype)
+
+    def _rows(self, flat_weights, *row):
+        """The graph, traced once. Its loop over rows is unrolled while tracing."""
+        raise NotImplementedError
+
+    def _run(self, flat_weights: tf.Tensor, row: list) -> list[tf.Tensor]:
+        """Runs the graph. Raises what an environment's step raised."""
+        inputs = [flat_weights, *(tf.convert_to_tensor(x) for x in row)]
+        if self._run_rows is None:
+            self._run_rows = direct_call(self._rows, inputs)
+        try:
+            return self._run_rows(inputs)
+        except tf.errors.OpError:
+            if self._error is not None:  # Came through numpy_function, which makes a text of it.
+                raise self._error from None
+            raise
+
+    def guarded(self, function: Callable, *arguments):
+        """Calls `function` from inside the graph and keeps its error for `_run`."""
+        try:
+            return function(*arguments)
+        except Exception as error:
+            self._error = error
+            raise
+
+    def close(self) -> None:
+        self._environment.close()
+
+
+class Actor(BaseActor):
+    """A vector of environments that is stepped T times per unroll by one graph.
+
+    Each row is a policy call, a sample, and a `tf.numpy_function` that steps the environments and writes the row
+    straight into the unroll's numpy arrays. group: of the queue that the unrolls are for.
     """
 
     def __init__(
         self, index: int, environment: VectorEnvironment, policy: Policy, spec: UnrollSpec, group: int, seed: int
     ):
-        self.index = index
-        self._environment = environment
-        self._policy = policy
-        self._spec = spec
+        super().__init__(index, environment, policy, spec, seed)
         self._group = group
-        self._seeds = np.random.SeedSequence([seed, index]).generate_state(spec.unroll_length) >> 1
         self._writer: UnrollWriter
         self._row: EnvOutput | None = None
-        self._error: Exception | None = None
-        self.environment_secs = 0.0
-        distribution = policy.agent.distribution
-        num_envs = environment.num_envs
-        self._last_action = tf.zeros([num_envs, *distribution.action_shape], distribution.action_dtype)
-        self._core_state = policy.agent.initial_state(num_envs)
-        self._run_rows: Callable | None = None
+        self._last_action = tf.convert_to_tensor(self.no_action(environment.num_envs))
+        self._core_state = policy.agent.initial_state(environment.num_envs)
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
         """The next T steps of every environment, as numpy arrays in the queue's groups.
@@ -56,16 +97,8 @@ class Actor:
         self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
         self._writer.write_start(self._last_action.numpy(), self._core_state.numpy(), policy_version, self.index)
         self._writer.write_row(0, self._row)
-        row = [tf.convert_to_tensor(x) for x in (self._row.observation, self._row.reward, self._row.first)]
-        inputs = [flat_weights, *row, self._last_action, self._core_state]
-        if self._run_rows is None:
-            self._run_rows = direct_call(self._rows, inputs)
-        try:
-            self._last_action, self._core_state = self._run_rows(inputs)
-        except tf.errors.OpError:
-            if self._error is not None:  # Came through numpy_function, which makes a text of it.
-                raise self._error from None
-            raise
+        row = [self._row.observation, self._row.reward, self._row.first, self._last_action, self._core_state]
+        self._last_action, self._core_state = self._run(flat_weights, row)
         return self._writer.unroll
 
     def _rows(self, flat_weights, observation, reward, first, last_action, core_state):
@@ -76,22 +109,17 @@ class Actor:
             step = self._policy.step(observation, reward, last_action, first, core_state, int(self._seeds[t]))
             last_action, core_state = step.action, step.core_state
             emitted = tf.numpy_function(
-                functools.partial(self._step_environments, t), [step.action, step.parameters], [x.dtype for x in like]
+                functools.partial(self.guarded, self._step_environments, t),
+                [step.action, step.parameters],
+                [x.dtype for x in like],
             )
             observation, reward, first = (tf.ensure_shape(x, y.shape) for x, y in zip(emitted, like, strict=True))
         return last_action, core_state
 
     def _step_environments(self, t: int, action: np.ndarray, parameters: np.ndarray):
-        try:
-            self._writer.write_action(t, action, parameters)
-            started = time.perf_counter()
-            self._row = row = self._environment.step(action)
-            self.environment_secs += time.perf_counter() - started
-            self._writer.write_row(t + 1, row)
-            return row.observation, row.reward, row.first
-        except Exception as error:
-            self._error = error
-            raise
-
-    def close(self) -> None:
-        self._environment.close()
+        self._writer.write_action(t, action, parameters)
+        started = time.perf_counter()
+        self._row = row = self._environment.step(action)
+        self.environment_secs += time.perf_counter() - started
+        self._writer.write_row(t + 1, row)
+        return row.observation, row.reward, row.first

@@ -22,6 +22,7 @@ def setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     network: bool = False,
+    environment: bool = False,
 ) -> Any:
     """A field of `Config`.
 
@@ -30,9 +31,18 @@ def setting(
     low, above, high: the value must be >= low, > above, <= high.
     choices: the allowed strings.
     network: a checkpoint only fits settings with the same value.
+    environment: belongs to the task, so it is exported with the agent.
     """
     metadata = dict(
-        help=help, unit=unit, source=source, low=low, above=above, high=high, choices=choices, network=network
+        help=help,
+        unit=unit,
+        source=source,
+        low=low,
+        above=above,
+        high=high,
+        choices=choices,
+        network=network,
+        environment=environment,
     )
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -54,19 +64,55 @@ class Config:
     test_num_episodes: int = setting(100, "Episodes that --mode=test plays.", "episodes", low=1)
 
     # Environment.
-    env_id: str = setting("CartPole-v1", "A gymnasium id, or module:id.", network=True)
+    env_id: str = setting("CartPole-v1", "A gymnasium id, or module:id.", network=True, environment=True)
     num_action_repeats: int = setting(
         1,
         "Frames that each action is repeated for; rewards are summed.",
         "frames",
         f"{PAPER}: 4 on Atari, DMLab",
         low=1,
+        environment=True,
     )
     vectorization: str = setting(
         "auto",
-        "How the environments of one actor step. auto: the id's own vector form if it has one, else sync. "
-        "native: the id's own. sync: one after the other. async: one process each.",
-        choices=("auto", "native", "sync", "async"),
+        "How the environments of one actor step. auto: ale for ALE ids, else the id's own vector form if it has one, "
+        "else sync. native: the id's own. sync: one after the other. async: one process each. ale, envpool: the "
+        "vectors of these libraries, in C++ threads.",
+        choices=("auto", "native", "sync", "async", "ale", "envpool"),
+        environment=True,
+    )
+    env_threads: int = setting(
+        0, "Threads that step one actor's environments, with ale and envpool; 0: one per core.", "threads", low=0
+    )
+    envs_per_step: int = setting(
+        0,
+        "With ale and envpool, environments that an actor's policy call takes, whichever are ready first, while the "
+        "others step; 0: all, which waits for the slowest.",
+        "environments",
+        low=0,
+    )
+    atari_preprocessing: bool = setting(
+        True,
+        "ALE ids: grey 84x84 frames, the maximum over the last two, stacked; false: the id as it is.",
+        source=f"{PAPER} table G.1",
+        environment=True,
+    )
+    frame_stack: int = setting(
+        4, "ALE ids: frames in an observation.", "frames", f"{PAPER} table G.1: 4", low=1, environment=True
+    )
+    noop_max: int = setting(
+        30, "ALE ids: an episode begins with 1 to this many no-ops.", "frames", f"{PAPER}: 30", low=0, environment=True
+    )
+    sticky_actions: float = setting(
+        0.0,
+        "ALE ids: probability that the action before is repeated.",
+        source=f"{PAPER}: 0; Machado et al. 2018: 0.25",
+        low=0,
+        high=1,
+        environment=True,
+    )
+    full_action_set: bool = setting(
+        False, "ALE ids: all 18 actions instead of the game's own.", source=f"{PAPER}: false", environment=True
     )
 
     # Actors.
@@ -176,6 +222,15 @@ class Config:
                 f"--dynamic_batching_max={self.dynamic_batching_max}: must be at least "
                 f"--num_envs_per_actor={self.num_envs_per_actor}, the rows of one actor's request"
             )
+        if self.envs_per_step and self.vectorization not in ("auto", "ale", "envpool"):
+            raise SettingError(
+                f"--envs_per_step={self.envs_per_step}: works with --vectorization=ale or envpool, "
+                f"given: {self.vectorization}"
+            )
+        if self.envs_per_step > self.num_envs_per_actor:
+            raise SettingError(
+                f"--envs_per_step={self.envs_per_step}: must be at most --num_envs_per_actor={self.num_envs_per_actor}"
+            )
         if self.clip_rho_threshold < self.clip_c_threshold:
             raise SettingError(
                 f"--clip_rho_threshold={self.clip_rho_threshold}: must be at least "
@@ -185,6 +240,11 @@ class Config:
 
 def fields() -> tuple[dataclasses.Field, ...]:
     return dataclasses.fields(Config)
+
+
+def environment_settings(config: Config) -> dict[str, Any]:
+    """The settings that define the task, by name."""
+    return {field.name: getattr(config, field.name) for field in fields() if field.metadata["environment"]}
 
 
 def to_flag_lines(config: Config) -> list[str]:

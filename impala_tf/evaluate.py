@@ -117,7 +117,7 @@ def run(
     from impala_tf.export import ExportedAgent
 
     agent = ExportedAgent(saved_model)
-    config = Config(env_id=env_id or agent.env_id, num_action_repeats=agent.num_action_repeats)
+    config = Config(**(agent.environment | ({"env_id": env_id} if env_id else {})))
     agent.check_fits(environments.spec_of(config), config.env_id)
 
     environment = environments.make_vector_environment(config, seed, 0, min(NUM_ENVIRONMENTS, num_episodes))

@@ -1,7 +1,6 @@
 """`connect` wires all the parts, `act`, `stage` and `learn` are what the threads do, `train` runs them."""
 
 import functools
-import os
 import sys
 import threading
 import time
@@ -12,18 +11,19 @@ import tensorflow as tf
 import tqdm
 
 from impala_tf import bottleneck, environments, signals
-from impala_tf.actor import Actor
+from impala_tf.actor import Actor, BaseActor
 from impala_tf.checkpoints import Checkpoints
-from impala_tf.config import Config, SettingError
+from impala_tf.config import Config, SettingError, environment_settings
 from impala_tf.export import export
-from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy
+from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.learner import Learner, default_device
 from impala_tf.logdir import SAVED_MODEL, LogDir
 from impala_tf.metrics import Metrics, batch_statistics
 from impala_tf.networks import make_agent
+from impala_tf.partial_actor import PartialActor
 from impala_tf.threads import Crew, Slot
 from impala_tf.types import ArraySpec
-from impala_tf.unroll_queue import UnrollQueue, unroll_spec
+from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, unroll_spec
 from impala_tf.weights import WeightStore
 
 JOIN_SECS = 20.0  # How long the threads may take to finish the unrolls and the update in hand.
@@ -40,7 +40,7 @@ class Run(NamedTuple):
     weights: WeightStore
     queue: UnrollQueue
     staged: Slot
-    actors: list[Actor]
+    actors: list[BaseActor]
     turns: threading.Semaphore
     metrics: Metrics
     checkpoints: Checkpoints
@@ -91,18 +91,19 @@ def connect(config: Config, logdir: LogDir) -> Run:
     observation = ArraySpec(spaces.observation_space.shape, spaces.observation_space.dtype)
     action = ArraySpec(agent.distribution.action_shape, np.dtype(agent.distribution.action_dtype.as_numpy_dtype))
     spec = unroll_spec(config.unroll_length, observation, action, agent.distribution.num_parameters, agent.state_size)
-    queue = UnrollQueue(spec, config.batch_size, config.num_envs_per_actor, config.queue_capacity)
+    # Environments that are handed out in parts end their unrolls one by one.
+    unrolls_at_once = 1 if config.envs_per_step else config.num_envs_per_actor
+    queue = UnrollQueue(spec, config.batch_size, unrolls_at_once, config.queue_capacity)
 
     weights = WeightStore(config.policy_lag)
     seed = int(random.integers(2**31))  # Drawn anew when a run is resumed, so that it does not replay its beginning.
     policies = make_policies(config, make_one_agent, weights, seed)
-    actors = []
+    actors: list[BaseActor] = []
     for i in range(config.num_actors):
-        environment = environments.make_vector_environment(config, seed, i, config.num_envs_per_actor)
-        actors.append(Actor(i, environment, policies[i], spec, queue.group, seed))
+        actors.append(make_actor(config, seed, i, policies[i], spec, queue.group))
     weights.publish(learner.updates, agent.flat_weights())
 
-    turns = threading.Semaphore(concurrent_actors(config))
+    turns = threading.Semaphore(concurrent_actors(config, spaces.vectorization))
     staged = Slot()
     crew = Crew()
     crew.on_stop(queue.close)
@@ -110,15 +111,24 @@ def connect(config: Config, logdir: LogDir) -> Run:
     return Run(config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew)
 
 
-def concurrent_actors(config: Config) -> int:
+def make_actor(config: Config, seed: int, index: int, policy: Policy, spec: UnrollSpec, group: int) -> BaseActor:
+    num_envs = config.num_envs_per_actor
+    if config.envs_per_step:
+        parts = environments.make_partial_environment(config, seed, index, num_envs)
+        return PartialActor(index, parts, policy, spec, seed)
+    environment = environments.make_vector_environment(config, seed, index, num_envs)
+    return Actor(index, environment, policy, spec, group, seed)
+
+
+def concurrent_actors(config: Config, vectorization: str) -> int:
     """How many actors may act at the same time, see --concurrent_actors."""
     if config.concurrent_actors:
         return config.concurrent_actors
-    # Environments in other processes, and actors that wait for each other's requests, do not hold Python's lock.
-    if config.dynamic_batching or config.vectorization == "async":
+    # Environments in other processes or threads, and actors that wait for each other's requests, do not hold Python's
+    # lock.
+    if config.dynamic_batching or vectorization in ("async", *environments.IN_THREADS):
         return config.num_actors
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, environments.cores() - 1)
 
 
 def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: int) -> list:
@@ -137,7 +147,7 @@ def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: in
     return [policy] * config.num_actors
 
 
-def act(run: Run, actor: Actor) -> None:
+def act(run: Run, actor: BaseActor) -> None:
     """An actor's thread: weights in, unrolls out."""
     timer = run.metrics.timer
     with tf.device("/CPU:0"):
@@ -287,7 +297,7 @@ def save_and_export(run: Run) -> None:
         warn("the learner is still updating: not saved; the checkpoints before are kept")
         return
     save(run)
-    info = dict(env_id=run.config.env_id, num_action_repeats=run.config.num_action_repeats)
+    info = dict(environment=environment_settings(run.config))
     export(run.learner.agent, run.logdir.path / SAVED_MODEL, info)
 
 

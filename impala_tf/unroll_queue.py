@@ -161,3 +161,21 @@ class UnrollWriter:
         self.unroll.core_state[:] = self._grouped(core_state)
         self.unroll.policy_version[:] = policy_version
         self.unroll.actor[:] = actor
+
+    # The same for environments that are each at a row of their own, in groups of one: envs [R], t [R].
+
+    def write_rows_of(self, envs: np.ndarray, t: np.ndarray, row: EnvOutput) -> None:
+        for array, values in zip(self.unroll.env_outputs, row, strict=True):
+            array[envs, t, 0] = values
+
+    def write_actions_of(self, envs: np.ndarray, t: np.ndarray, action: np.ndarray, parameters: np.ndarray) -> None:
+        self.unroll.actions[envs, t, 0] = action
+        self.unroll.behaviour_parameters[envs, t, 0] = parameters
+
+    def write_start_of(
+        self, envs: np.ndarray, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: int
+    ) -> None:
+        self.unroll.last_action[envs, 0] = last_action
+        self.unroll.core_state[envs, 0] = core_state
+        self.unroll.policy_version[envs, 0] = policy_version
+        self.unroll.actor[envs, 0] = actor

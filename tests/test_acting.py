@@ -5,14 +5,18 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from gymnasium.vector import AutoresetMode
 
 from impala_tf import environments
 from impala_tf.actor import Actor
 from impala_tf.config import Config
+from impala_tf.environments import PartialEnvironment
 from impala_tf.inference import LocalPolicy
 from impala_tf.networks import make_agent
+from impala_tf.partial_actor import PartialActor
 from impala_tf.types import TIME_MAJOR_FIELDS, ArraySpec, EnvOutput
 from impala_tf.unroll_queue import UnrollQueue, join_groups, map_leaves, unroll_spec
+from tests.environments import Counting
 
 COUNTING = "tests.environments:tests/Counting-v0"
 T = 4
@@ -148,3 +152,89 @@ def test_a_closed_queue_wakes(side):
     assert not raised.wait(0.2), "not blocked"
     queue.close()
     assert raised.wait(30)
+
+
+class Parts:
+    """Counting environments of which two random ones are ready at a time."""
+
+    def __init__(self, num_envs):
+        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.envs = [Counting() for _ in range(num_envs)]
+        self.random = np.random.default_rng(0)
+
+    def begin(self):
+        self.ended = [False] * len(self.envs)
+        self.ready = {i: (env.reset()[0], 0.0, False, False) for i, env in enumerate(self.envs)}
+
+    def send(self, actions, envs):
+        for i, action in zip(envs, actions, strict=True):
+            if self.ended[i]:
+                self.ready[i] = (self.envs[i].reset()[0], 0.0, False, False)
+            else:
+                self.ready[i] = self.envs[i].step(action)[:4]
+            self.ended[i] = self.ready[i][2] or self.ready[i][3]
+
+    def recv(self):
+        envs = self.random.permutation(list(self.ready))[:2]
+        observation, reward, terminated, truncated = zip(*(self.ready.pop(i) for i in envs), strict=True)
+        return envs, np.stack(observation), np.array(reward), np.array(terminated), np.array(truncated)
+
+
+def test_unrolls_of_environments_handed_out_in_parts():
+    """Each environment's unrolls chain, its rows follow from its actions, and the learner would compute ratio 1."""
+    num_envs = 5
+    _, _, agent = make(core="lstm", core_size=8, policy_init_scale=1.0)
+    config = Config(env_id=COUNTING, use_last_action_and_reward=True, core="lstm", core_size=8)
+    spaces = environments.spec_of(config)
+    spec = unroll_spec(
+        T,
+        ArraySpec((3,), np.float32),
+        ArraySpec((), np.dtype(np.int64)),
+        agent.distribution.num_parameters,
+        agent.state_size,
+    )
+    acting = make_agent(config, spaces.observation_space, spaces.action_space)
+    environment = PartialEnvironment(Parts(num_envs), num_envs, 2)
+    actor = PartialActor(3, environment, LocalPolicy(acting), spec, seed=1)
+    parts = [actor.unroll(version, agent.flat_weights()) for version in range(40)]
+    together = map_leaves(lambda path, _, *leaves: np.concatenate(leaves), spec, *parts)
+    count = len(together.actor)
+    assert count > 5 * num_envs
+    assert any(len(part.actor) == 0 for part in parts) or len({len(part.actor) for part in parts}) > 1
+    assert (together.actor == 3).all()
+    rows = together.env_outputs
+    # Whose unroll it is shows in how it goes on: row 0 of each is row T of one before it.
+    chains = 0
+    for k in range(count):
+        observation, actions = rows.observation[k, :, 0], together.actions[k, :, 0]
+        for t in range(T):
+            starts = bool(rows.first[k, t + 1, 0])
+            assert starts == (rows.terminated[k, t, 0] | rows.truncated[k, t, 0])
+            assert observation[t + 1, 2] == (-1 if starts else actions[t])
+        if observation[0, 0] + observation[0, 1] > 0 or not rows.first[k, 0, 0]:
+            before = [
+                j
+                for j in range(k)
+                if np.array_equal(rows.observation[j, T], rows.observation[k, 0])
+                and together.actions[j, T - 1, 0] == together.last_action[k, 0]
+            ]
+            assert before
+            chains += 1
+    assert chains == count - num_envs
+    # The learner's unroll from the recorded start gives the recorded behaviour.
+    batch = join_groups(tf.nest.map_structure(tf.convert_to_tensor, together))
+    last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
+    outputs = batch.env_outputs
+    parameters, _ = agent.unroll(outputs.observation, outputs.reward, last_actions, outputs.first, batch.core_state)
+    np.testing.assert_allclose(parameters[:-1], batch.behaviour_parameters, atol=1e-5)
+
+
+def test_nothing_ended_yet():
+    _, _, agent = make()
+    spec = unroll_spec(40, ArraySpec((3,), np.float32), ArraySpec((), np.dtype(np.int64)), 4, 0)
+    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2), LocalPolicy(agent), spec, seed=1)
+    unroll = actor.unroll(0, agent.flat_weights())
+    assert unroll.env_outputs.observation.shape == (0, 41, 1, 3)
+    queue = UnrollQueue(spec, 2, 1)
+    queue.put(unroll)
+    assert queue.size() == 0

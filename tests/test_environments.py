@@ -1,3 +1,6 @@
+import importlib.util
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -6,6 +9,9 @@ from impala_tf import environments
 from impala_tf.config import Config, SettingError
 from impala_tf.types import EnvOutput
 
+needs_envpool = pytest.mark.skipif(
+    importlib.util.find_spec("envpool") is None, reason="issue 3: EnvPool has no wheel for this Python"
+)
 COUNTING, LIMITED = "tests.environments:tests/Counting-v0", "tests.environments:tests/Limited-v0"
 
 
@@ -46,10 +52,11 @@ def test_rows_against_hand_stepped_episodes(env_id, limit, vectorization):
         assert (rows.episode_steps[5, i], rows.episode_steps[6, i], rows.episode_steps[12, i]) == (5, 0, 6)
 
 
-def test_native_cartpole_against_hand_stepped_physics():
-    """CartPole's own vector form, row by row, against the single environment started in the same state."""
-    assert environments.spec_of(Config()).has_native_vector
-    rows = rollout(make("CartPole-v1", num_envs=4), 600)
+@pytest.mark.parametrize("vectorization", ["native", pytest.param("envpool", marks=needs_envpool)])
+def test_cartpole_vectors_against_hand_stepped_physics(vectorization):
+    """The vector form, row by row, against gymnasium's single environment started in the same state."""
+    assert environments.spec_of(Config()).vectorization == "native"
+    rows = rollout(make("CartPole-v1", num_envs=4, vectorization=vectorization), 600)
     check_types(rows)
     single = gym.make("CartPole-v1").unwrapped
     single.reset()
@@ -58,6 +65,7 @@ def test_native_cartpole_against_hand_stepped_physics():
         for t in range(600):
             if rows.first[t + 1, i]:
                 assert rows.terminated[t, i] or rows.truncated[t, i]
+                assert rows.reward[t + 1, i] == rows.episode_return[t + 1, i] == rows.episode_steps[t + 1, i] == 0
                 continue
             single.state = rows.observation[t, i].astype(np.float64)
             single.steps_beyond_terminated = None
@@ -70,8 +78,9 @@ def test_native_cartpole_against_hand_stepped_physics():
     assert steps + rows.first[1:].sum() == 4 * 600
 
 
-def test_native_cartpole_ends_by_its_time_limit():
-    environment = make("CartPole-v1", num_envs=2)
+@pytest.mark.parametrize("vectorization", ["native", pytest.param("envpool", marks=needs_envpool)])
+def test_cartpole_vectors_end_by_their_time_limit(vectorization):
+    environment = make("CartPole-v1", num_envs=2, vectorization=vectorization)
     row = environment.reset()
     for _ in range(500):
         # A controller that holds the pole: push to where it falls.
@@ -86,7 +95,7 @@ def test_native_cartpole_ends_by_its_time_limit():
     assert np.abs(row.observation).max() <= 0.05 < np.abs(final).max()
 
 
-@pytest.mark.parametrize("vectorization", ["native", "sync"])
+@pytest.mark.parametrize("vectorization", ["native", "sync", pytest.param("envpool", marks=needs_envpool)])
 def test_seeds(vectorization):
     def observations(**settings):
         return rollout(make("CartPole-v1", vectorization=vectorization, **settings), 60).observation
@@ -101,7 +110,7 @@ def test_seeds(vectorization):
 def test_hidden_velocities():
     spec = environments.spec_of(Config(env_id="impala_tf/CartPoleNoVelocity-v1"))
     assert spec.observation_space.shape == (2,)
-    assert spec.has_native_vector
+    assert spec.vectorization == "native"
     hidden = rollout(make("impala_tf/CartPoleNoVelocity-v1"), 20).observation
     shown = rollout(make("CartPole-v1"), 20).observation
     np.testing.assert_array_equal(hidden, shown[..., [0, 2]])
@@ -148,3 +157,109 @@ def test_other_reset_modes_are_refused():
     )
     with pytest.raises(NotImplementedError, match="only gymnasium's NEXT_STEP"):
         environments.VectorEnvironment(vector, [1])
+
+
+PONG = dict(env_id="ALE/Pong-v5", num_action_repeats=4)
+
+
+def test_ale_vector_and_gymnasium_wrappers_play_the_same_game():
+    """Same actions, same frames, rewards and ends, over the end of a game."""
+
+    def play(vectorization):
+        return rollout(
+            make(num_envs=2, vectorization=vectorization, noop_max=0, **PONG),
+            1000,
+            action=lambda t, n: np.array([t * 7 // 5 % 6, t % 3]),
+        )
+
+    ours, theirs = play("ale"), play("sync")
+    check_types(ours)
+    assert ours.observation.shape == (1001, 2, 4, 84, 84)
+    assert ours.first[1:].any(), "no game ended"
+    for name in EnvOutput._fields:
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+
+
+def test_atari_settings_reach_the_games():
+    assert environments.spec_of(Config(**PONG)).vectorization == "ale"
+    assert environments.spec_of(Config(full_action_set=True, **PONG)).action_space.n == 18
+    assert environments.spec_of(Config(frame_stack=2, **PONG)).observation_space.shape == (2, 84, 84)
+    raw = environments.spec_of(Config(atari_preprocessing=False, **PONG))
+    assert (raw.observation_space.shape, raw.vectorization) == ((210, 160, 3), "sync")
+    still = lambda t, n: np.zeros(n, int)  # noqa: E731
+    starts = rollout(make(num_envs=6, **PONG), 1, still).observation[1]
+    assert len(np.unique(starts.reshape(6, -1), axis=0)) > 1, "no random no-ops"
+
+    def after_the_same_actions(sticky_actions):
+        environment = make(num_envs=4, noop_max=0, sticky_actions=sticky_actions, **PONG)
+        rows = rollout(environment, 60, lambda t, n: np.full(n, 2 + t % 2))
+        return len(np.unique(rows.observation[-1].reshape(4, -1), axis=0))
+
+    assert after_the_same_actions(0.0) == 1 < after_the_same_actions(0.25)
+
+
+@pytest.mark.parametrize(
+    "settings", [dict(vectorization="ale", **PONG), pytest.param(dict(vectorization="envpool"), marks=needs_envpool)]
+)
+def test_parts_are_the_same_environments(settings):
+    """Handed out in parts, each environment lives through what it lives through in the whole vector."""
+    num_rows = 60
+    whole = rollout(make(**({"env_id": "CartPole-v1"} | settings), num_envs=6), num_rows, lambda t, n: np.ones(n, int))
+    config = Config(**({"env_id": "CartPole-v1"} | settings), envs_per_step=2)
+    environment = environments.make_partial_environment(config, 1, 0, 6)
+    seen = [[] for _ in range(6)]
+    envs, row = environment.reset()
+    for _ in range(6 * num_rows):
+        assert len(envs) == environment.num_ready == 2
+        for i, leaves in zip(envs, zip(*row, strict=True), strict=True):
+            seen[i].append(EnvOutput(*leaves))
+        envs, row = environment.step(np.ones(2, int))
+    environment.close()
+    for i in range(6):
+        count = min(len(seen[i]), num_rows)
+        assert count > 20
+        for name in EnvOutput._fields:
+            mine = np.stack([getattr(row, name) for row in seen[i][:count]])
+            np.testing.assert_array_equal(mine, getattr(whole, name)[:count, i], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("package", "settings", "message"),
+    [
+        ("ale_py", PONG, r"--env_id=ALE/Pong-v5: ale-py is not installed: pip install 'impala_tf\[atari\]'"),
+        ("cv2", dict(vectorization="sync", **PONG), r"OpenCV is not installed: pip install 'impala_tf\[atari\]'"),
+        ("envpool", dict(vectorization="envpool"), r"EnvPool is not installed: pip install 'impala_tf\[envpool\]'"),
+    ],
+)
+def test_missing_packages_name_their_extra(package, settings, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SettingError, match=message):
+        environments.spec_of(Config(**settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(vectorization="ale"), r"--vectorization=ale: needs an ALE id, such as ALE/Pong-v5"),
+        (dict(vectorization="native", **PONG), r"--vectorization=native: ALE/Pong-v5 has no vector form of its own"),
+        (dict(envs_per_step=2), r"--envs_per_step=2: works with --vectorization=ale or envpool; auto is native"),
+        (dict(env_id="ALE/Ping-v5"), r"unknown environment .*did you mean ALE/Pong-v5"),
+    ],
+)
+def test_back_ends_that_do_not_fit(settings, message):
+    with pytest.raises(SettingError, match=message):
+        environments.spec_of(Config(**settings))
+
+
+@needs_envpool
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(env_id="Foo-v1"), r"--env_id=Foo-v1: EnvPool has no such environment"),
+        (dict(num_action_repeats=2), r"--num_action_repeats=2: EnvPool repeats actions on Atari only"),
+        (dict(noop_max=0, **PONG), r"--noop_max=0: must be at least 1 with --vectorization=envpool"),
+    ],
+)
+def test_what_envpool_cannot_do(settings, message):
+    with pytest.raises(SettingError, match=message):
+        environments.spec_of(Config(vectorization="envpool", **settings))

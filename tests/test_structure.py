@@ -9,15 +9,16 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 
 ORDER = [
     "types", "config", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions", "losses",
-    "networks.torsos",
-    "networks.cores", "networks.agent", "networks", "environments.cartpole", "environments.vector", "environments",
-    "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "learner", "train",
-    "command_line", "evaluate", "experiment",
+    "networks.torsos", "networks.cores", "networks.agent", "networks",
+    "environments.cartpole", "environments.atari", "environments.vector", "environments.backends", "environments",
+    "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
+    "learner", "train", "command_line", "evaluate", "experiment",
 ]  # fmt: skip
 MAINS = {"command_line", "evaluate", "experiment"}
 WITHOUT_TENSORFLOW = {
-    "types", "config", "startup", "signals", "threads", "environments.cartpole", "environments.vector",
-    "environments", "checkpoints", "logdir", "command_line", "evaluate", "experiment",
+    "types", "config", "startup", "signals", "threads", "environments.cartpole", "environments.atari",
+    "environments.vector", "environments.backends", "environments", "checkpoints", "logdir", "command_line",
+    "evaluate", "experiment",
 }  # fmt: skip
 
 

@@ -1,11 +1,28 @@
-"""Environments: any gymnasium id as a vector that emits `EnvOutput` rows. Nothing here imports TensorFlow.
+"""Environments: any gymnasium, ALE or EnvPool id as a vector that emits `EnvOutput` rows.
 
-Importing this package registers `impala_tf/CartPoleNoVelocity-v1`.
+Nothing here imports TensorFlow. Importing this package registers `impala_tf/CartPoleNoVelocity-v1`.
 """
 
+from impala_tf.environments.backends import (
+    IN_THREADS,
+    EnvironmentSpec,
+    cores,
+    make_partial_environment,
+    make_vector_environment,
+    spec_of,
+)
 from impala_tf.environments.cartpole import register
-from impala_tf.environments.vector import EnvironmentSpec, VectorEnvironment, make_vector_environment, spec_of
+from impala_tf.environments.vector import PartialEnvironment, VectorEnvironment
 
 register()
 
-__all__ = ["EnvironmentSpec", "VectorEnvironment", "make_vector_environment", "spec_of"]
+__all__ = [
+    "IN_THREADS",
+    "EnvironmentSpec",
+    "PartialEnvironment",
+    "VectorEnvironment",
+    "cores",
+    "make_partial_environment",
+    "make_vector_environment",
+    "spec_of",
+]

@@ -1,44 +1,42 @@
-"""A gymnasium vector as rows of `EnvOutput`."""
+"""A vector of environments as rows of `EnvOutput`."""
 
-import difflib
-import functools
-import signal
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from impala_tf.config import Config, SettingError
 from impala_tf.types import EnvOutput
 
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
 
 
-class EnvironmentSpec(NamedTuple):
-    """Spaces of one environment, and which vector form `vectorization=auto` would take."""
+class _Episodes:
+    """Returns and lengths of the running episodes, and which rows begin one."""
 
-    observation_space: Any
-    action_space: Any
-    has_native_vector: bool
+    def __init__(self, num_envs: int):
+        self._ended = np.ones(num_envs, bool)
+        self._return = np.zeros(num_envs, np.float32)
+        self._steps = np.zeros(num_envs, np.int32)
+
+    def row(self, envs: np.ndarray | slice, reward, terminated, truncated, observation) -> EnvOutput:
+        """The row that the environments `envs` emitted. A row after the end of an episode, or the very first, is
+        `first`. All arrays are new: the row goes on living after the next one."""
+        assert terminated.dtype == truncated.dtype == bool, (terminated.dtype, truncated.dtype)
+        first = self._ended[envs].copy()
+        continues = ~first
+        reward = np.asarray(reward, np.float32)
+        episode_return = self._return[envs] * continues + reward
+        episode_steps = self._steps[envs] * continues + continues
+        self._ended[envs] = terminated | truncated
+        self._return[envs] = episode_return
+        self._steps[envs] = episode_steps
+        return EnvOutput(reward, terminated, truncated, first, observation, episode_return, episode_steps)
 
 
-class ActionRepeat(gym.Wrapper):
-    """Repeats each action and sums the rewards; stops early at the end of an episode."""
-
-    def __init__(self, env: gym.Env, num_repeats: int):
-        super().__init__(env)
-        self._num_repeats = num_repeats
-
-    def step(self, action):
-        total = 0.0
-        for _ in range(self._num_repeats):
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            total += float(reward)
-            if terminated or truncated:
-                break
-        return observation, total, terminated, truncated, info
+def _check_mode(env: Any) -> None:
+    mode = env.metadata.get("autoreset_mode")
+    if mode != AutoresetMode.NEXT_STEP:
+        raise NotImplementedError(f"{env} resets in mode {mode}; only gymnasium's NEXT_STEP is supported")
 
 
 class VectorEnvironment:
@@ -49,38 +47,24 @@ class VectorEnvironment:
     """
 
     def __init__(self, env: Any, seeds: list[int]):
-        mode = env.metadata.get("autoreset_mode")
-        if mode != AutoresetMode.NEXT_STEP:
-            raise NotImplementedError(f"{env} resets in mode {mode}; only gymnasium's NEXT_STEP is supported")
+        _check_mode(env)
         self._env = env
         self._seeds = seeds
         self.num_envs = env.num_envs
-        self._ended = np.zeros(self.num_envs, bool)
-        self._episode_return = np.zeros(self.num_envs, np.float32)
-        self._episode_steps = np.zeros(self.num_envs, np.int32)
+        self._episodes = _Episodes(self.num_envs)
 
     def reset(self) -> EnvOutput:
         """Begins an episode in every environment: a row in which all are `first`."""
-        takes_list = isinstance(self._env.unwrapped, SyncVectorEnv | AsyncVectorEnv)
+        takes_list = isinstance(self._env.unwrapped, SyncVectorEnv | AsyncVectorEnv | SeparatelySeeded)
         observation, _ = self._env.reset(seed=self._seeds if takes_list else self._seeds[0])
-        nothing = np.zeros(self.num_envs, np.float32)
-        no = np.zeros(self.num_envs, bool)
-        return self._row(nothing, no, no, np.ones(self.num_envs, bool), observation)
+        self._episodes = _Episodes(self.num_envs)
+        nothing, no = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
+        return self._episodes.row(slice(None), nothing, no, no, observation)
 
     def step(self, actions: np.ndarray) -> EnvOutput:
         """Takes actions [B, ...]; those of environments whose last row ended an episode are ignored."""
         observation, reward, terminated, truncated, _ = self._env.step(actions)
-        return self._row(reward, terminated, truncated, self._ended, observation)
-
-    def _row(self, reward, terminated, truncated, first, observation) -> EnvOutput:
-        reward = np.asarray(reward, np.float32)
-        assert terminated.dtype == truncated.dtype == bool, (terminated.dtype, truncated.dtype)
-        self._ended = terminated | truncated
-        continues = ~first
-        # New arrays, not in place: the row goes on living after the next step.
-        self._episode_return = self._episode_return * continues + reward
-        self._episode_steps = self._episode_steps * continues + continues
-        return EnvOutput(reward, terminated, truncated, first, observation, self._episode_return, self._episode_steps)
+        return self._episodes.row(slice(None), reward, terminated, truncated, observation)
 
     def render(self) -> np.ndarray:
         """[height, width, 3] uint8, of the first environment; needs render_mode="rgb_array"."""
@@ -103,106 +87,42 @@ class VectorEnvironment:
             self._env.closed = True
 
 
-def make_vector_environment(
-    config: Config, seed: int, actor: int, num_envs: int, render_mode: str | None = None
-) -> VectorEnvironment:
-    """The environments of one actor. Environment i is seeded by (seed, actor, i).
+class SeparatelySeeded:
+    """Marks a vector whose `reset` takes a seed for each environment."""
 
-    `spec_of` has checked the settings.
+    unwrapped: Any
+
+
+class PartialEnvironment:
+    """B environments of which those that are ready first are handed out, `num_ready` at a time.
+
+    The others step meanwhile, in threads of the library, so acting overlaps with stepping (double buffering) and
+    nobody waits for the slowest.
+
+    env: has `begin`, `send` and `recv`, see `backends.py`.
     """
-    spec = _gym_spec(config.env_id)
-    settings: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
-    seeds = [int(np.random.SeedSequence([seed, actor, i]).generate_state(1)[0]) for i in range(num_envs)]
-    how = config.vectorization
-    if how == "auto":
-        how = "native" if _offers_native(spec, config) else "sync"
-    if how == "native":
-        return VectorEnvironment(gym.make_vec(spec, num_envs, "vector_entry_point", **settings), seeds)
-    make = functools.partial(_make_one, spec.id, config.env_id, config.num_action_repeats, settings)
-    if how == "sync":
-        return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds)
-    # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
-    make = functools.partial(_in_process, make)
-    return VectorEnvironment(AsyncVectorEnv([make] * num_envs, context="spawn"), seeds)
 
+    def __init__(self, env: Any, num_envs: int, num_ready: int):
+        _check_mode(env)
+        self._env = env
+        self.num_envs = num_envs
+        self.num_ready = num_ready
+        self._episodes = _Episodes(num_envs)
+        self._ready = np.zeros(0, np.int32)
 
-def _make_one(spec_id: str, env_id: str, num_action_repeats: int, settings: dict) -> gym.Env:
-    _gym_spec(env_id)  # In a process of its own, the module of a module:id is not imported yet.
-    env = gym.make(spec_id, **settings)
-    return ActionRepeat(env, num_action_repeats) if num_action_repeats > 1 else env
+    def reset(self) -> tuple[np.ndarray, EnvOutput]:
+        """Begins an episode in every environment: (which are ready, [R] int32; their row)."""
+        self._env.begin()
+        return self._receive()
 
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, EnvOutput]:
+        """Takes actions [R, ...] of the environments that were ready: (which are ready now; their row)."""
+        self._env.send(actions, self._ready)
+        return self._receive()
 
-def _in_process(make: Callable[[], gym.Env]) -> gym.Env:
-    # Ctrl-C goes to every process of the terminal; the main one decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return make()
+    def _receive(self) -> tuple[np.ndarray, EnvOutput]:
+        self._ready, observation, reward, terminated, truncated = self._env.recv()
+        return self._ready, self._episodes.row(self._ready, reward, terminated, truncated, observation)
 
-
-def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
-    """Whether the id has a vector form that does what its single form does, in the reset mode that we understand."""
-    if spec.vector_entry_point is None or spec.additional_wrappers or config.num_action_repeats > 1:
-        return False
-    try:
-        vector, single = gym.make_vec(spec, 1, "vector_entry_point"), gym.make(spec)
-    except Exception:  # Its packages are not installed, or it wants settings of its own.
-        return False
-    fits = (
-        vector.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
-        and vector.single_observation_space == single.observation_space
-        and vector.single_action_space == single.action_space
-    )
-    vector.close()
-    single.close()
-    return fits
-
-
-def spec_of(config: Config) -> EnvironmentSpec:
-    """Makes one environment to look at its spaces. Raises SettingError when the id or a space cannot be used."""
-    spec = _gym_spec(config.env_id)
-    if config.vectorization == "native" and not _offers_native(spec, config):
-        raise SettingError(
-            f"--vectorization=native: {config.env_id} has no vector form of its own"
-            f"{' that repeats actions' if config.num_action_repeats > 1 else ''}; use auto, sync or async"
-        )
-    try:
-        env = gym.make(spec)
-    except Exception as error:
-        raise SettingError(f"--env_id={config.env_id}: gymnasium could not make it: {_one_line(error)}") from error
-    observation_space, action_space = env.observation_space, env.action_space
-    env.close()
-    if not isinstance(observation_space, gym.spaces.Box | gym.spaces.Discrete):
-        raise SettingError(
-            f"--env_id={config.env_id}: its observation space {_one_line(observation_space)} is not supported; "
-            "supported: Box, Discrete"
-        )
-    if config.network in ("shallow", "deep") and len(observation_space.shape or ()) != 3:
-        raise SettingError(
-            f"--network={config.network}: needs an observation of shape [height, width, channels], but "
-            f"{config.env_id} has {_one_line(observation_space)}; use --network=mlp"
-        )
-    if not isinstance(action_space, gym.spaces.Discrete):
-        raise SettingError(
-            f"--env_id={config.env_id}: its action space {_one_line(action_space)} is not supported; "
-            "supported: Discrete"
-        )
-    return EnvironmentSpec(observation_space, action_space, _offers_native(spec, config))
-
-
-def _gym_spec(env_id: str) -> gym.envs.registration.EnvSpec:
-    try:
-        # gym.spec alone would not import the module of a "module:id".
-        module, _, name = env_id.rpartition(":")
-        if module:
-            __import__(module)
-        return gym.spec(name)
-    except (gym.error.Error, ImportError) as error:
-        names = sorted(gym.registry)
-        close = difflib.get_close_matches(env_id, names, n=3, cutoff=0.6)
-        lowered = {name.lower(): name for name in names}
-        close = close or [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.4)]
-        hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.pprint_registry()"
-        raise SettingError(f"--env_id={env_id}: unknown environment ({_one_line(error)}); {hint}") from error
-
-
-def _one_line(value: object) -> str:
-    return " ".join(str(value).split())
+    def close(self) -> None:
+        self._env.close()

@@ -41,6 +41,17 @@ def as_floats(observation: tf.Tensor) -> tf.Tensor:
     return tf.cast(observation, tf.float32)
 
 
+def as_images(observation: tf.Tensor) -> tf.Tensor:
+    """[N, height, width, channels] float32, also from channels first, as ALE stacks its frames.
+
+    The channels are the smallest axis; with equal sizes they are the last.
+    """
+    height, width, channels = observation.shape[1:]
+    if height < min(width, channels):
+        observation = tf.transpose(observation, [0, 2, 3, 1])
+    return as_floats(observation)
+
+
 class MLPTorso(keras.layers.Layer):
     """Fully connected layers on the flattened observation.
 
@@ -72,7 +83,7 @@ class ShallowTorso(keras.layers.Layer):
         self._output = dense(256, seed + 2)
 
     def call(self, observation):
-        features = as_floats(observation)
+        features = as_images(observation)
         for convolution in self._convolutions:
             features = tf.nn.relu(convolution(features))
         features = tf.reshape(features, [-1, features.shape[1:].num_elements()])
@@ -115,7 +126,7 @@ class DeepTorso(keras.layers.Layer):
         self._output = dense(256, seed + 15)
 
     def call(self, observation):
-        features = as_floats(observation)
+        features = as_images(observation)
         for section in self._sections:
             for layer in section:
                 features = layer(features)

@@ -1,0 +1,91 @@
+"""Atari games of the Arcade Learning Environment with the paper's preprocessing (table G.1).
+
+Grey 84x84 frames, each the maximum over the last two, stacked, channels first: [frame_stack, 84, 84] uint8. The same
+settings for ALE's own vector (fastest), gymnasium's wrappers (everywhere) and EnvPool.
+"""
+
+from typing import Any
+
+import gymnasium as gym
+
+from impala_tf.config import Config, SettingError
+
+SIZE = 84
+MAX_FRAMES = 108_000  # Of an episode: 30 minutes at 60 frames a second.
+
+
+def is_atari(config: Config) -> bool:
+    """Whether the id is one of ALE's and is to be preprocessed."""
+    return config.env_id.startswith("ALE/") and config.atari_preprocessing
+
+
+def register(env_id: str) -> None:
+    """Makes ALE's ids known to gymnasium. Raises SettingError when ale-py is not installed."""
+    try:
+        import ale_py
+    except ImportError:
+        raise SettingError(f"--env_id={env_id}: ale-py is not installed: pip install 'impala_tf[atari]'") from None
+    gym.register_envs(ale_py)
+
+
+def make_one(spec_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
+    """One game in gymnasium's wrappers."""
+    try:
+        import cv2  # noqa: F401 (AtariPreprocessing needs it, and says so less clearly)
+    except ImportError:
+        raise SettingError(
+            f"--env_id={config.env_id}: OpenCV is not installed: pip install 'impala_tf[atari]'"
+        ) from None
+    env = gym.make(
+        spec_id,
+        frameskip=1,
+        repeat_action_probability=config.sticky_actions,
+        full_action_space=config.full_action_set,
+        max_num_frames_per_episode=MAX_FRAMES,
+        **settings,
+    )
+    env = gym.wrappers.AtariPreprocessing(
+        env, noop_max=config.noop_max, frame_skip=config.num_action_repeats, screen_size=SIZE
+    )
+    # Zeros before the first frame, as in ALE's vector.
+    return gym.wrappers.FrameStackObservation(env, config.frame_stack, padding_type="zero")
+
+
+def make_ale(game: str, config: Config, num_envs: int, num_ready: int, threads: int) -> Any:
+    """ALE's own vector: several games in C++ threads."""
+    from ale_py.vector_env import AtariVectorEnv
+
+    return AtariVectorEnv(
+        game,
+        num_envs,
+        batch_size=num_ready,
+        num_threads=threads,
+        max_num_frames_per_episode=MAX_FRAMES,
+        repeat_action_probability=config.sticky_actions,
+        full_action_space=config.full_action_set,
+        stack_num=config.frame_stack,
+        frameskip=config.num_action_repeats,
+        noop_max=config.noop_max,
+        img_height=SIZE,
+        img_width=SIZE,
+        reward_clipping=False,  # The learner's business, --reward_clipping.
+        use_fire_reset=False,
+    )
+
+
+def envpool_settings(config: Config) -> dict[str, Any]:
+    """The same for EnvPool."""
+    return dict(
+        stack_num=config.frame_stack,
+        frame_skip=config.num_action_repeats,
+        noop_max=config.noop_max,
+        img_height=SIZE,
+        img_width=SIZE,
+        gray_scale=True,
+        reward_clip=False,
+        use_fire_reset=False,
+        episodic_life=False,
+        full_action_space=config.full_action_set,
+        repeat_action_probability=config.sticky_actions,
+        max_episode_steps=MAX_FRAMES // config.num_action_repeats,
+    )

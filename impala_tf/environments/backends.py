@@ -1,0 +1,337 @@
+"""Which library steps the environments of an actor: gymnasium, ALE's vector or EnvPool."""
+
+import difflib
+import functools
+import os
+import signal
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+from impala_tf.config import Config, SettingError
+from impala_tf.environments import atari
+from impala_tf.environments.vector import PartialEnvironment, SeparatelySeeded, VectorEnvironment
+
+# Their threads step without Python's lock.
+IN_THREADS = ("ale", "envpool")
+
+
+class EnvironmentSpec(NamedTuple):
+    """Spaces of one environment, and what vectorization=auto has become."""
+
+    observation_space: Any
+    action_space: Any
+    vectorization: str
+
+
+class ActionRepeat(gym.Wrapper):
+    """Repeats each action and sums the rewards; stops early at the end of an episode."""
+
+    def __init__(self, env: gym.Env, num_repeats: int):
+        super().__init__(env)
+        self._num_repeats = num_repeats
+
+    def step(self, action):
+        total = 0.0
+        for _ in range(self._num_repeats):
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total += float(reward)
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, info
+
+
+class Ale(SeparatelySeeded):
+    """ALE's vector, seeded environment by environment, whole or in parts."""
+
+    def __init__(self, env: Any, seeds: list[int]):
+        self.unwrapped = self
+        self.metadata = env.metadata
+        self.num_envs = env.num_envs
+        self.spaces = env.single_observation_space, env.single_action_space
+        self._env = env
+        # Its seeds are 32-bit signed, and a negative one means none.
+        self._seeds = np.asarray(seeds) >> 1
+        self._begins: tuple | None = None
+
+    def reset(self, seed: list[int]):
+        del seed  # The same as those given.
+        return self._env.reset(seed=self._seeds)
+
+    def step(self, actions: np.ndarray):
+        return self._env.step(actions)
+
+    def begin(self) -> None:
+        observation, info = self._env.reset(seed=self._seeds)
+        no = np.zeros(len(observation), bool)
+        self._begins = (info["env_id"], observation, np.zeros(len(observation), np.float32), no, no)
+
+    def send(self, actions: np.ndarray, ready: np.ndarray) -> None:
+        del ready  # It remembers whom it handed out.
+        self._env.send(actions)
+
+    def recv(self):
+        if self._begins:
+            begins, self._begins = self._begins, None
+            return begins
+        observation, reward, terminated, truncated, info = self._env.recv()
+        return info["env_id"], observation, reward, terminated, truncated
+
+    def close(self) -> None:
+        self._env.close()
+
+
+class EnvPool(SeparatelySeeded):
+    """EnvPool's vector, whole or in parts; the seeds are given to it when it is made."""
+
+    def __init__(self, env: Any, num_envs: int):
+        self.unwrapped = self
+        self.metadata = env.metadata
+        self.num_envs = num_envs
+        self._env = env
+
+    def reset(self, seed: list[int]):
+        del seed
+        return self._env.reset()
+
+    def step(self, actions: np.ndarray):
+        return self._env.step(actions)
+
+    def begin(self) -> None:
+        self._env.async_reset()
+
+    def send(self, actions: np.ndarray, ready: np.ndarray) -> None:
+        self._env.send(actions, ready)
+
+    def recv(self):
+        observation, reward, terminated, truncated, info = self._env.recv()
+        return info["env_id"], observation, reward, terminated, truncated
+
+    def close(self) -> None:
+        self._env.close()
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_vector_environment(
+    config: Config, seed: int, actor: int, num_envs: int, render_mode: str | None = None
+) -> VectorEnvironment:
+    """The environments of one actor. Environment i is seeded by (seed, actor, i).
+
+    `spec_of` has checked the settings.
+    """
+    how = "sync" if render_mode else _vectorization(config)
+    settings: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    seeds = _seeds(seed, actor, num_envs)
+    if how in IN_THREADS:
+        return VectorEnvironment(_make_in_threads(config, how, num_envs, num_envs, seeds), seeds)
+    spec = _gym_spec(config)
+    if how == "native":
+        return VectorEnvironment(gym.make_vec(spec, num_envs, "vector_entry_point", **settings), seeds)
+    make = functools.partial(_make_one, config, settings)
+    if how == "sync":
+        return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds)
+    # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
+    make = functools.partial(_in_process, make)
+    return VectorEnvironment(AsyncVectorEnv([make] * num_envs, context="spawn"), seeds)
+
+
+def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:
+    """The same for --envs_per_step, handed out that many at a time."""
+    env = _make_in_threads(
+        config, _vectorization(config), num_envs, config.envs_per_step, _seeds(seed, actor, num_envs)
+    )
+    return PartialEnvironment(env, num_envs, config.envs_per_step)
+
+
+def _seeds(seed: int, actor: int, num_envs: int) -> list[int]:
+    return [int(np.random.SeedSequence([seed, actor, i]).generate_state(1)[0]) for i in range(num_envs)]
+
+
+def _make_in_threads(config: Config, how: str, num_envs: int, num_ready: int, seeds: list[int]) -> "Ale | EnvPool":
+    return (_make_ale if how == "ale" else _make_envpool)(config, num_envs, num_ready, seeds)
+
+
+def _make_one(config: Config, settings: dict) -> gym.Env:
+    spec = _gym_spec(config)  # In a process of its own, the module of a module:id is not imported yet.
+    if atari.is_atari(config):
+        return atari.make_one(spec.id, config, settings)
+    env = gym.make(spec.id, **settings)
+    return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
+
+
+def _in_process(make: Callable[[], gym.Env]) -> gym.Env:
+    # Ctrl-C goes to every process of the terminal; the main one decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return make()
+
+
+def _make_ale(config: Config, num_envs: int, num_ready: int, seeds: list[int]) -> Ale:
+    game = _gym_spec(config).kwargs["game"]
+    return Ale(atari.make_ale(game, config, num_envs, num_ready, config.env_threads or cores()), seeds)
+
+
+def _make_envpool(config: Config, num_envs: int, num_ready: int, seeds: list[int]) -> EnvPool:
+    envpool, name, settings = _envpool(config)
+    with warnings.catch_warnings():  # Of rounded bounds.
+        warnings.simplefilter("ignore")
+        env = envpool.make_gymnasium(
+            name,
+            num_envs=num_envs,
+            batch_size=num_ready,
+            num_threads=config.env_threads or cores(),
+            env_seed=[seed >> 1 for seed in seeds],
+            **settings,
+        )
+        _ = env.observation_space  # Made here and kept, so that later calls have nothing to warn of.
+    return EnvPool(env, num_envs)
+
+
+def _envpool(config: Config) -> tuple[Any, str, dict]:
+    """The library, its name for the environment and the settings of that. Raises SettingError when it has none."""
+    try:
+        import envpool
+    except ImportError:
+        raise SettingError(
+            "--vectorization=envpool: EnvPool is not installed: pip install 'impala_tf[envpool]'"
+        ) from None
+    name = config.env_id.removeprefix("ALE/")
+    if name not in envpool.list_all_envs():
+        raise SettingError(f"--env_id={config.env_id}: EnvPool has no such environment; see envpool.list_all_envs()")
+    if atari.is_atari(config):
+        if config.noop_max < 1:  # EnvPool 1.2 crashes.
+            raise SettingError(f"--noop_max={config.noop_max}: must be at least 1 with --vectorization=envpool")
+        return envpool, name, atari.envpool_settings(config)
+    if config.num_action_repeats > 1:
+        raise SettingError(
+            f"--num_action_repeats={config.num_action_repeats}: EnvPool repeats actions on Atari only; "
+            "use --vectorization=sync or async"
+        )
+    return envpool, name, {}
+
+
+def _vectorization(config: Config) -> str:
+    """What --vectorization=auto means: the fastest that does what the single environment does.
+
+    EnvPool is never taken unasked: its environments are its own, not those that gymnasium's id names.
+    """
+    if config.vectorization != "auto":
+        return config.vectorization
+    if atari.is_atari(config):
+        return "ale"
+    return "native" if _offers_native(_gym_spec(config), config) else "sync"
+
+
+def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
+    """Whether the id has a vector form that does what its single form does, in the reset mode that we understand."""
+    if spec.vector_entry_point is None or spec.additional_wrappers or config.num_action_repeats > 1:
+        return False
+    try:
+        vector, single = gym.make_vec(spec, 1, "vector_entry_point"), gym.make(spec)
+    except Exception:  # Its packages are not installed, or it wants settings of its own.
+        return False
+    fits = (
+        vector.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
+        and vector.single_observation_space == single.observation_space
+        and vector.single_action_space == single.action_space
+    )
+    vector.close()
+    single.close()
+    return fits
+
+
+def spec_of(config: Config) -> EnvironmentSpec:
+    """Looks at the environment's spaces. Raises SettingError when the id, a space or a back end cannot be used."""
+    _check_backend(config)
+    vectorization = _vectorization(config)
+    if config.envs_per_step and vectorization not in IN_THREADS:
+        raise SettingError(
+            f"--envs_per_step={config.envs_per_step}: works with --vectorization=ale or envpool; "
+            f"auto is {vectorization} for {config.env_id}"
+        )
+    observation_space, action_space = _spaces(config)
+    if not isinstance(observation_space, gym.spaces.Box | gym.spaces.Discrete):
+        raise SettingError(
+            f"--env_id={config.env_id}: its observation space {_one_line(observation_space)} is not supported; "
+            "supported: Box, Discrete"
+        )
+    if config.network in ("shallow", "deep") and len(observation_space.shape or ()) != 3:
+        raise SettingError(
+            f"--network={config.network}: needs an observation of shape [height, width, channels], but "
+            f"{config.env_id} has {_one_line(observation_space)}; use --network=mlp"
+        )
+    if not isinstance(action_space, gym.spaces.Discrete):
+        raise SettingError(
+            f"--env_id={config.env_id}: its action space {_one_line(action_space)} is not supported; "
+            "supported: Discrete"
+        )
+    return EnvironmentSpec(observation_space, action_space, vectorization)
+
+
+def _check_backend(config: Config) -> None:
+    how = config.vectorization
+    if how == "envpool":
+        _envpool(config)
+        return
+    spec = _gym_spec(config)
+    if how == "ale" and not atari.is_atari(config):
+        raise SettingError(
+            f"--vectorization=ale: needs an ALE id, such as ALE/Pong-v5, and --atari_preprocessing; "
+            f"given: {config.env_id}"
+        )
+    if how == "native" and (atari.is_atari(config) or not _offers_native(spec, config)):
+        raise SettingError(
+            f"--vectorization=native: {config.env_id} has no vector form of its own"
+            f"{' that repeats actions' if config.num_action_repeats > 1 else ''}; use auto, sync or async"
+        )
+
+
+def _spaces(config: Config) -> tuple[Any, Any]:
+    if config.vectorization == "envpool":
+        envpool, name, settings = _envpool(config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            spec = envpool.make_spec(name, **settings)
+        return spec.gymnasium_observation_space, spec.gymnasium_action_space
+    if _vectorization(config) == "ale":
+        vector = _make_ale(config, 1, 1, [0])
+        return vector.spaces
+    try:
+        env = _make_one(config, {})
+    except SettingError:
+        raise
+    except Exception as error:
+        raise SettingError(f"--env_id={config.env_id}: gymnasium could not make it: {_one_line(error)}") from error
+    spaces = env.observation_space, env.action_space
+    env.close()
+    return spaces
+
+
+def _gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
+    env_id = config.env_id
+    try:
+        if env_id.startswith("ALE/"):
+            atari.register(env_id)
+        # gym.spec alone would not import the module of a "module:id".
+        module, _, name = env_id.rpartition(":")
+        if module:
+            __import__(module)
+        return gym.spec(name)
+    except (gym.error.Error, ImportError) as error:
+        names = sorted(gym.registry)
+        close = difflib.get_close_matches(env_id, names, n=3, cutoff=0.6)
+        lowered = {name.lower(): name for name in names}
+        close = close or [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.4)]
+        hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.pprint_registry()"
+        raise SettingError(f"--env_id={env_id}: unknown environment ({_one_line(error)}); {hint}") from error
+
+
+def _one_line(value: object) -> str:
+    return " ".join(str(value).split())
