@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from impala_tf.environments import VectorEnvironment
+from impala_tf.environments import JoinedEnvironment, VectorEnvironment
 from impala_tf.graphs import direct_call
 from impala_tf.inference import Policy
+from impala_tf.networks import Agent
 from impala_tf.types import EnvOutput, Unroll
 from impala_tf.unroll_queue import UnrollSpec, UnrollWriter
 
@@ -31,6 +32,11 @@ class BaseActor:
         self._seeds = np.random.SeedSequence([seed, index]).generate_state(spec.unroll_length) >> 1
         self._error: Exception | None = None
         self._run_rows: Callable | None = None
+
+    @property
+    def agent(self) -> Agent:
+        """Whose policy acts."""
+        return self._policy.agent
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
         raise NotImplementedError
@@ -76,7 +82,13 @@ class Actor(BaseActor):
     """
 
     def __init__(
-        self, index: int, environment: VectorEnvironment, policy: Policy, spec: UnrollSpec, group: int, seed: int
+        self,
+        index: int,
+        environment: VectorEnvironment | JoinedEnvironment,
+        policy: Policy,
+        spec: UnrollSpec,
+        group: int,
+        seed: int,
     ):
         super().__init__(index, environment, policy, spec, seed)
         self._group = group

@@ -9,17 +9,22 @@ _MUCH = 0.3
 class Seconds(NamedTuple):
     """Summed over the run.
 
-    wait, update: the learner's, waiting for a batch and learning from it.
-    turn, act, put: of all actors together, waiting for their turn, making unrolls, and handing them to the queue.
+    wait, update: the learner's, waiting for a batch and learning from it. In A3C the workers', waiting for the shared
+    weights and applying gradients to them.
+    weights, turn, act, put: of all actors together, waiting for new weights (A2C) and for their turn, making unrolls,
+    and handing them to the queue.
     environment: the part of `act` inside the environments' step.
+    gradient: of A3C's workers, computing gradients.
     """
 
     wait: float
     update: float
+    weights: float
     turn: float
     act: float
     put: float
     environment: float
+    gradient: float
 
 
 def explain(seconds: Seconds, rows_per_call: int, batch_size: int) -> str:
@@ -28,11 +33,13 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int) -> str:
     rows_per_call: environments in one policy call. batch_size: unrolls in a batch.
     """
     waited = _share(seconds.wait, seconds.wait + seconds.update)
-    blocked = _share(seconds.put, seconds.turn + seconds.act + seconds.put)
+    actors = seconds.weights + seconds.turn + seconds.act + seconds.put
+    blocked = _share(seconds.put, actors)
+    idle = _share(seconds.weights, actors)
     in_environment = _share(seconds.environment, seconds.act)
     figures = (
         f"learner: {waited:.0%} waiting for unrolls, {1 - waited:.0%} updating; "
-        f"actors: {blocked:.0%} handing unrolls to the queue; "
+        f"actors: {blocked:.0%} handing unrolls to the queue{f', {idle:.0%} waiting for new weights' * (idle > 0.01)}; "
         f"acting: {in_environment:.0%} environment, {1 - in_environment:.0%} policy"
     )
     if waited < _MUCH:
@@ -55,6 +62,35 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int) -> str:
             f"the policy is the limit (calls of {rows_per_call} rows): raise --num_envs_per_actor, or use a smaller "
             "network, or --dynamic_batching on a GPU"
         )
+    if idle > _MUCH and waited > _MUCH:
+        verdict += "; actors and learner wait for each other, which --architecture=impala avoids"
+    return f"{figures}\n{verdict}"
+
+
+def explain_workers(seconds: Seconds, rows_per_call: int) -> str:
+    """The same for A3C, where the workers do everything."""
+    parts = {
+        "acting": seconds.act,
+        "computing gradients": seconds.gradient,
+        "waiting for the shared weights": seconds.wait,
+        "updating them": seconds.update,
+        "waiting for a turn to act": seconds.turn,
+    }
+    whole = sum(parts.values())
+    in_environment = _share(seconds.environment, seconds.act)
+    figures = (
+        f"workers: {', '.join(f'{_share(part, whole):.0%} {name}' for name, part in parts.items())}; "
+        f"acting: {in_environment:.0%} environment, {1 - in_environment:.0%} policy"
+    )
+    if seconds.gradient + seconds.update + seconds.wait > seconds.act:
+        verdict = (
+            f"the gradients are the limit (of {rows_per_call} unrolls): raise --num_envs_per_actor with --batch_size, "
+            "or --architecture=impala, where one learner computes them in large batches"
+        )
+    elif in_environment > 0.5:
+        verdict = "the environments are the limit: a faster form of them, --vectorization=async, more --num_actors"
+    else:
+        verdict = f"the policy is the limit (calls of {rows_per_call} rows): raise --num_envs_per_actor"
     return f"{figures}\n{verdict}"
 
 

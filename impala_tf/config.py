@@ -63,6 +63,15 @@ class Config:
     )
     test_num_episodes: int = setting(100, "Episodes that --mode=test plays.", "episodes", low=1)
 
+    # Architecture.
+    architecture: str = setting(
+        "impala",
+        "Who waits for whom. impala: nobody. a2c_sync_trajectory: all actors for the update from all their unrolls. "
+        "a2c_sync_step: also for each other at every step. a3c: actors compute gradients themselves.",
+        source=f"{PAPER} figure 2, table 1",
+        choices=("impala", "a2c_sync_step", "a2c_sync_trajectory", "a3c"),
+    )
+
     # Environment.
     env_id: str = setting("CartPole-v1", "A gymnasium id, or module:id.", network=True, environment=True)
     num_action_repeats: int = setting(
@@ -164,7 +173,13 @@ class Config:
     )
 
     # Learner.
-    batch_size: int = setting(32, "B, unrolls in a batch.", "unrolls", f"{PAPER}: 32", low=1)
+    batch_size: int = setting(
+        32,
+        "B, unrolls in a batch; with a2c_* those of all environments, with a3c those of one actor.",
+        "unrolls",
+        f"{PAPER}: 32",
+        low=1,
+    )
     queue_capacity: int = setting(
         0,
         "Unrolls that wait for the learner at most, in whole groups (unroll_queue.py), at least one; 0: one batch.",
@@ -231,11 +246,32 @@ class Config:
             raise SettingError(
                 f"--envs_per_step={self.envs_per_step}: must be at most --num_envs_per_actor={self.num_envs_per_actor}"
             )
+        if self.architecture != "impala":
+            self._check_architecture()
         if self.clip_rho_threshold < self.clip_c_threshold:
             raise SettingError(
                 f"--clip_rho_threshold={self.clip_rho_threshold}: must be at least "
                 f"--clip_c_threshold={self.clip_c_threshold} (V-trace needs rho_bar >= c_bar)"
             )
+
+    def _check_architecture(self) -> None:
+        name = self.architecture
+        num_actors = 1 if name == "a3c" else self.num_actors
+        num_unrolls = num_actors * self.num_envs_per_actor
+        if self.batch_size != num_unrolls:
+            raise SettingError(
+                f"--batch_size={self.batch_size}: {name} learns from the {num_unrolls} unrolls of "
+                f"{num_actors} x {self.num_envs_per_actor} environments at once; give --batch_size={num_unrolls}"
+            )
+        for flag, wrong in (
+            ("policy_lag", self.policy_lag > 0),
+            ("envs_per_step", self.envs_per_step > 0),
+            ("dynamic_batching", self.dynamic_batching and name != "a2c_sync_trajectory"),
+            ("split_timing", self.split_timing and name == "a3c"),
+        ):
+            if wrong:
+                value = _text(getattr(self, flag))
+                raise SettingError(f"--{flag}={value}: does not go with --architecture={name}; leave it out")
 
 
 def fields() -> tuple[dataclasses.Field, ...]:

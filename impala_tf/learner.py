@@ -80,6 +80,18 @@ class Learner:
         self._count(num_steps)
         return result
 
+    def apply(self, losses: list[tf.Tensor], gradients: list[tf.Tensor], num_steps: int) -> UpdateResult:
+        """Takes a step along gradients that a `GradientWorker` computed from `num_steps` valid steps."""
+        with tf.device(self.device):
+            inputs = [*losses, *gradients, tf.constant(self.learning_rate, tf.float32)]
+            if self._call is None:
+                self._call = direct_call(
+                    lambda *x: self._apply(Losses(*x[: len(losses)]), x[len(losses) : -1], x[-1]), inputs
+                )
+            result = UpdateResult(*self._call(inputs))
+        self._count(num_steps)
+        return result
+
     def timed_update(self, batch: Unroll, num_steps: int, timer) -> UpdateResult:
         """`update` in three functions, so that `timer` ("forward", "backward") can time the two passes."""
         with tf.device(self.device):
@@ -104,14 +116,7 @@ class Learner:
         self.environment_frames += num_steps * self._config.num_action_repeats
 
     def _loss(self, groups: Unroll) -> Losses:
-        batch = join_groups(groups)
-        rows = batch.env_outputs
-        # The action that led to row t is the one chosen at row t - 1.
-        last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
-        parameters, baselines = self.agent.unroll(
-            rows.observation, rows.reward, last_actions, rows.first, batch.core_state
-        )
-        return impala_loss(batch, parameters, baselines, self.agent.distribution, self._config)
+        return batch_loss(self.agent, groups, self._config)
 
     def _apply_gradients(self, losses: Losses, gradients: list, learning_rate: tf.Tensor):
         gradients, norm = tf.clip_by_global_norm(gradients, self._config.clip_norm)
@@ -141,6 +146,40 @@ class Learner:
             variable.assign(state[f"optimizer/{i}"])
         self.updates = int(state["updates"])
         self.environment_frames = int(state["environment_frames"])
+
+
+class GradientWorker:
+    """Gradients of the learner's loss under the weights that `agent` has now: what an A3C worker computes."""
+
+    def __init__(self, config: Config, agent: Agent):
+        self._config = config
+        self._agent = agent
+        self._call: Callable | None = None
+        xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, "/CPU:0"))
+        self._function = tf.function(self._graph, autograph=False, jit_compile=xla)
+
+    def gradients(self, groups: Unroll) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """(the fields of `Losses`, a gradient per variable of the agent). groups: as the queue would give them."""
+        inputs = tf.nest.flatten(groups)
+        if self._call is None:
+            self._call = direct_call(lambda *x: self._function(tf.nest.pack_sequence_as(groups, x)), inputs)
+        outputs = self._call(inputs)
+        return outputs[: len(Losses._fields)], outputs[len(Losses._fields) :]
+
+    def _graph(self, groups: Unroll) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            losses = batch_loss(self._agent, groups, self._config)
+        return [*losses, *tape.gradient(losses.total, self._agent.variables)]
+
+
+def batch_loss(agent: Agent, groups: Unroll, config: Config) -> Losses:
+    """IMPALA's loss of a batch in the queue's groups."""
+    batch = join_groups(groups)
+    rows = batch.env_outputs
+    # The action that led to row t is the one chosen at row t - 1.
+    last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
+    parameters, baselines = agent.unroll(rows.observation, rows.reward, last_actions, rows.first, batch.core_state)
+    return impala_loss(batch, parameters, baselines, agent.distribution, config)
 
 
 def default_device() -> str:

@@ -22,8 +22,10 @@ TENSORBOARD_EPISODES = 100  # Single episodes written to TensorBoard per row at 
 
 EPISODE_COLUMNS = ("environment_frames", "actor", "episode_return", "episode_length")
 
-# Means over an interval: the learner's times per update, the actors' (from "turn" on) per unroll.
-TIMES = ("wait", "batch", "forward", "backward", "update", "turn", "act", "environment", "put")
+# Means over an interval: the learner's times per update, the actors' (from "weights" on) per unroll.
+TIMES = (
+    "wait", "batch", "forward", "backward", "update", "weights", "turn", "act", "environment", "put", "gradient",
+)  # fmt: skip
 
 # How TensorBoard groups the columns; what is not here comes under "run".
 _GROUPS = (

@@ -1,4 +1,4 @@
-"""`connect` wires all the parts, `act`, `stage` and `learn` are what the threads do, `train` runs them."""
+"""`connect` wires all the parts, `train` runs the threads of the architecture and supervises them."""
 
 import functools
 import sys
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from impala_tf import bottleneck, environments, signals
+from impala_tf import architectures, bottleneck, environments, signals
 from impala_tf.actor import Actor, BaseActor
 from impala_tf.checkpoints import Checkpoints
 from impala_tf.config import Config, SettingError, environment_settings
@@ -18,9 +18,10 @@ from impala_tf.export import export
 from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.learner import Learner, default_device
 from impala_tf.logdir import SAVED_MODEL, LogDir
-from impala_tf.metrics import Metrics, batch_statistics
+from impala_tf.metrics import Metrics
 from impala_tf.networks import make_agent
 from impala_tf.partial_actor import PartialActor
+from impala_tf.run import Run, save
 from impala_tf.threads import Crew, Slot
 from impala_tf.types import ArraySpec
 from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, unroll_spec
@@ -28,23 +29,6 @@ from impala_tf.weights import WeightStore
 
 JOIN_SECS = 20.0  # How long the threads may take to finish the unrolls and the update in hand.
 POLL_SECS = 0.1  # How often the main thread looks for signals.
-
-
-class Run(NamedTuple):
-    """All parts of a run, wired."""
-
-    config: Config
-    logdir: LogDir
-    random: np.random.Generator
-    learner: Learner
-    weights: WeightStore
-    queue: UnrollQueue
-    staged: Slot
-    actors: list[BaseActor]
-    turns: threading.Semaphore
-    metrics: Metrics
-    checkpoints: Checkpoints
-    crew: Crew
 
 
 class Summary(NamedTuple):
@@ -66,7 +50,7 @@ def connect(config: Config, logdir: LogDir) -> Run:
     """Makes and wires all parts; resumes from the log directory's newest checkpoint if it has one."""
     spaces = environments.spec_of(config)
     make_one_agent = functools.partial(make_agent, config, spaces.observation_space, spaces.action_space)
-    device = default_device()
+    device = "/CPU:0" if config.architecture == "a3c" else default_device()
     with tf.device(device):
         learner = Learner(config, make_one_agent(), device)
 
@@ -91,33 +75,44 @@ def connect(config: Config, logdir: LogDir) -> Run:
     observation = ArraySpec(spaces.observation_space.shape, spaces.observation_space.dtype)
     action = ArraySpec(agent.distribution.action_shape, np.dtype(agent.distribution.action_dtype.as_numpy_dtype))
     spec = unroll_spec(config.unroll_length, observation, action, agent.distribution.num_parameters, agent.state_size)
-    # Environments that are handed out in parts end their unrolls one by one.
-    unrolls_at_once = 1 if config.envs_per_step else config.num_envs_per_actor
-    queue = UnrollQueue(spec, config.batch_size, unrolls_at_once, config.queue_capacity)
+    queue = UnrollQueue(spec, config.batch_size, unrolls_at_once(config), config.queue_capacity)
 
     weights = WeightStore(config.policy_lag)
     seed = int(random.integers(2**31))  # Drawn anew when a run is resumed, so that it does not replay its beginning.
     policies = make_policies(config, make_one_agent, weights, seed)
-    actors: list[BaseActor] = []
-    for i in range(config.num_actors):
-        actors.append(make_actor(config, seed, i, policies[i], spec, queue.group))
+    at_once = concurrent_actors(config, spaces.vectorization)
+    actors = make_actors(config, seed, policies, spec, queue.group, at_once)
     weights.publish(learner.updates, agent.flat_weights())
 
-    turns = threading.Semaphore(concurrent_actors(config, spaces.vectorization))
+    turns = threading.Semaphore(at_once)
     staged = Slot()
     crew = Crew()
     crew.on_stop(queue.close)
+    crew.on_stop(weights.close)
     crew.on_stop(staged.close)
     return Run(config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew)
 
 
-def make_actor(config: Config, seed: int, index: int, policy: Policy, spec: UnrollSpec, group: int) -> BaseActor:
+def unrolls_at_once(config: Config) -> int:
+    """How many unrolls an actor makes at once."""
+    if config.envs_per_step:
+        return 1  # Environments that are handed out in parts end their unrolls one by one.
+    return config.num_envs_per_actor * (config.num_actors if config.architecture == "a2c_sync_step" else 1)
+
+
+def make_actors(
+    config: Config, seed: int, policies: list[Policy], spec: UnrollSpec, group: int, at_once: int
+) -> list[BaseActor]:
+    """at_once: how many actors may act at the same time."""
     num_envs = config.num_envs_per_actor
     if config.envs_per_step:
-        parts = environments.make_partial_environment(config, seed, index, num_envs)
-        return PartialActor(index, parts, policy, spec, seed)
-    environment = environments.make_vector_environment(config, seed, index, num_envs)
-    return Actor(index, environment, policy, spec, group, seed)
+        parts = [environments.make_partial_environment(config, seed, i, num_envs) for i in range(config.num_actors)]
+        return [PartialActor(i, part, policies[i], spec, seed) for i, part in enumerate(parts)]
+    vectors = [environments.make_vector_environment(config, seed, i, num_envs) for i in range(config.num_actors)]
+    if config.architecture == "a2c_sync_step":
+        joined = environments.JoinedEnvironment(vectors, at_once)
+        return [Actor(0, joined, policies[0], spec, group, seed)]
+    return [Actor(i, vector, policies[i], spec, group, seed) for i, vector in enumerate(vectors)]
 
 
 def concurrent_actors(config: Config, vectorization: str) -> int:
@@ -145,60 +140,6 @@ def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: in
         )
     weights.add_listener(policy.publish_to)
     return [policy] * config.num_actors
-
-
-def act(run: Run, actor: BaseActor) -> None:
-    """An actor's thread: weights in, unrolls out."""
-    timer = run.metrics.timer
-    with tf.device("/CPU:0"):
-        while not run.crew.stopping:
-            with timer("turn"):
-                run.turns.acquire()
-            try:
-                with timer("act"):
-                    unroll = actor.unroll(*run.weights.latest())
-            finally:
-                run.turns.release()
-            run.metrics.add_seconds("environment", actor.environment_secs)
-            with timer("put"):
-                run.queue.put(unroll)
-
-
-def stage(run: Run) -> None:
-    """Makes the next batch ready on the learner's device while it learns from the last."""
-    while not run.crew.stopping:
-        batch = run.queue.get()
-        with run.metrics.timer("batch"):
-            statistics = batch_statistics(batch)
-            if "GPU" in run.learner.device:
-                with tf.device(run.learner.device):
-                    batch = tf.nest.map_structure(tf.identity, batch)
-        run.staged.put((batch, statistics))
-
-
-def learn(run: Run) -> None:
-    """The learner's thread: batches in, weights out, until the budget is used."""
-    learner, timer = run.learner, run.metrics.timer
-    while not run.crew.stopping and learner.environment_frames < run.config.total_environment_frames:
-        with timer("wait"):
-            batch, statistics = run.staged.get()
-        with timer("update"):
-            if run.config.split_timing:
-                result = learner.timed_update(batch, statistics.num_steps, timer)
-            else:
-                result = learner.update(batch, statistics.num_steps)
-        run.weights.publish(learner.updates, result.flat_weights)
-        run.metrics.record(
-            learner.environment_frames, learner.updates, learner.learning_rate, statistics, result.statistics
-        )
-        if run.checkpoints.due(learner.updates):
-            save(run)
-    run.crew.stop()
-
-
-def save(run: Run) -> None:
-    info = dict(metrics=run.metrics.state(), random=run.random.bit_generator.state)
-    run.checkpoints.save(run.learner.updates, run.learner.state(), info)
 
 
 def supervise(run: Run, request: signals.Request) -> None:
@@ -246,10 +187,8 @@ def train(config: Config, logdir: LogDir) -> Summary:
     run = connect(config, logdir)
     logdir.write_settings(config)
     with signals.requests() as request:
-        for actor in run.actors:
-            run.crew.start(f"actor {actor.index}", functools.partial(act, run, actor))
-        run.crew.start("stager", functools.partial(stage, run))
-        run.crew.start("learner", functools.partial(learn, run))
+        for name, work in architectures.THREADS[config.architecture](run).items():
+            run.crew.start(name, work)
         try:
             supervise(run, request)
         except Exception as error:  # A full disk, a closed terminal.
@@ -270,6 +209,8 @@ def train(config: Config, logdir: LogDir) -> Summary:
 
 def explain_time(run: Run) -> str:
     seconds = bottleneck.Seconds(*(run.metrics.total_seconds(name) for name in bottleneck.Seconds._fields))
+    if run.config.architecture == "a3c":
+        return bottleneck.explain_workers(seconds, run.config.num_envs_per_actor)
     return bottleneck.explain(seconds, run.config.num_envs_per_actor, run.config.batch_size)
 
 
@@ -293,8 +234,9 @@ def finish(run: Run, summary: Summary) -> None:
 
 
 def save_and_export(run: Run) -> None:
-    if "learner" in run.crew.running():
-        warn("the learner is still updating: not saved; the checkpoints before are kept")
+    stuck = [name for name in run.crew.running() if name.startswith(("learner", "worker"))]
+    if stuck:
+        warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")
         return
     save(run)
     info = dict(environment=environment_settings(run.config))

@@ -12,6 +12,10 @@ from impala_tf.unroll_queue import UnrollQueue
 SLOW = "tests.environments:tests/Slow-v0"
 
 
+def seconds(**parts):
+    return bottleneck.Seconds(**(dict.fromkeys(bottleneck.Seconds._fields, 0) | parts))
+
+
 def run(tmp_path, **settings):
     config = Config(logdir=str(tmp_path), **({"num_actors": 2, "unroll_length": 5, "log_every_secs": 0.1} | settings))
     return train.train(config, LogDir(config, warn=print)).bottleneck
@@ -53,13 +57,13 @@ def test_a_slow_queue(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("times", "expected"),
     [
-        (bottleneck.Seconds(wait=62, update=38, turn=0, act=100, put=0, environment=29), "62% waiting for unrolls"),
-        (bottleneck.Seconds(wait=62, update=38, turn=0, act=100, put=0, environment=29), "29% environment, 71% policy"),
-        (bottleneck.Seconds(wait=5, update=95, turn=0, act=50, put=50, environment=49), "the learner is the limit"),
-        (bottleneck.Seconds(wait=0, update=0, turn=0, act=0, put=0, environment=0), "0% waiting"),
+        (seconds(wait=62, update=38, act=100, put=0, environment=29), "62% waiting for unrolls"),
+        (seconds(wait=62, update=38, act=100, put=0, environment=29), "29% environment, 71% policy"),
+        (seconds(wait=5, update=95, act=50, put=50, environment=49), "the learner is the limit"),
+        (seconds(wait=0, update=0, act=0, put=0, environment=0), "0% waiting"),
     ],
 )
-def test_figures(seconds, expected):
-    assert expected in bottleneck.explain(seconds, rows_per_call=8, batch_size=32)
+def test_figures(times, expected):
+    assert expected in bottleneck.explain(times, rows_per_call=8, batch_size=32)

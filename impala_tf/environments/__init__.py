@@ -12,13 +12,14 @@ from impala_tf.environments.backends import (
     spec_of,
 )
 from impala_tf.environments.cartpole import register
-from impala_tf.environments.vector import PartialEnvironment, VectorEnvironment
+from impala_tf.environments.vector import JoinedEnvironment, PartialEnvironment, VectorEnvironment
 
 register()
 
 __all__ = [
     "IN_THREADS",
     "EnvironmentSpec",
+    "JoinedEnvironment",
     "PartialEnvironment",
     "VectorEnvironment",
     "cores",

@@ -1,5 +1,7 @@
 """A vector of environments as rows of `EnvOutput`."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -85,6 +87,37 @@ class VectorEnvironment:
             for process in self._env.processes:
                 process.kill()
             self._env.closed = True
+
+
+class JoinedEnvironment:
+    """Several vectors as one: they step at the same time, and a row is complete when the slowest is.
+
+    num_threads: how many step at the same time.
+    """
+
+    def __init__(self, parts: list[VectorEnvironment], num_threads: int):
+        self._parts = parts
+        self._ends = np.cumsum([part.num_envs for part in parts])
+        self.num_envs = int(self._ends[-1])
+        # With one thread nothing is gained by handing the work to it.
+        self._pool = ThreadPoolExecutor(num_threads, "environments") if num_threads > 1 else None
+
+    def _all(self, function: Callable, *arguments: list) -> EnvOutput:
+        mapped = self._pool.map if self._pool else map
+        rows = list(mapped(function, self._parts, *arguments))
+        return EnvOutput(*(np.concatenate(leaves) for leaves in zip(*rows, strict=True)))
+
+    def reset(self) -> EnvOutput:
+        return self._all(VectorEnvironment.reset)
+
+    def step(self, actions: np.ndarray) -> EnvOutput:
+        return self._all(VectorEnvironment.step, np.split(actions, self._ends[:-1]))
+
+    def close(self) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        for part in self._parts:
+            part.close()
 
 
 class SeparatelySeeded:
