@@ -22,6 +22,7 @@ setuptools.setup(
         "gymnasium>=1.1,<2",
         "keras>=3.10,<4",
         "numpy>=2.0,<3",
+        "psutil>=5.9",
         "tensorboard>=2.20,<2.22",
         "tensorflow>=2.20,<2.22",
         "tensorflow-probability[tf]>=0.25,<0.26",

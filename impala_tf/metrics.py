@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -143,11 +144,14 @@ class Metrics:
                 self.recent_returns.extend(batch.returns.tolist())
                 self.episodes += len(batch.returns)
 
-    def write_row(self, queue_size: int) -> None:
-        """One row of metrics.csv and TensorBoard over all that was recorded since the last, if anything was."""
+    def write_row(self, queue_size: int) -> dict | None:
+        """One row of metrics.csv and TensorBoard over all that was recorded since the last, if anything was.
+
+        Returns the row.
+        """
         with self._lock:
             if not self._statistics:
-                return
+                return None
             statistics, values, episodes = self._statistics, self._values, self._interval_episodes
             environment_frames, updates, learning_rate = self._position
             self._begin_interval()
@@ -169,6 +173,7 @@ class Metrics:
             "episode_length": np.mean(lengths) if lengths else float("nan"),
             "learning_rate": learning_rate,
             "queue_size": queue_size,
+            "resident_mib": psutil.Process().memory_info().rss / 2**20,
         }
         for name, column in columns.items():
             row[name] = float(_REDUCTIONS.get(name, np.mean)(column)) if len(column) else float("nan")
@@ -181,6 +186,7 @@ class Metrics:
             )
             self._append_csv("episodes.csv", EPISODE_COLUMNS, _episode_rows(episodes))
             self._write_summaries(row, returns, lengths)
+        return row
 
     def _append_csv(self, name: str, header: tuple[str, ...], rows: list[list]) -> None:
         assert self._logdir

@@ -10,16 +10,18 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 ORDER = [
     "types", "config", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions", "losses",
     "networks.torsos", "networks.cores", "networks.agent", "networks",
-    "environments.cartpole", "environments.atari", "environments.vector", "environments.backends", "environments",
+    "environments.cartpole", "environments.tasks", "environments.atari", "environments.vector", "environments.backends",
+    "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
     "learner", "run", "architectures.impala", "architectures.a2c", "architectures.a3c", "architectures", "train",
-    "command_line", "evaluate", "experiment",
+    "benchmarks.measure", "benchmarks.whole", "benchmarks.ceilings", "benchmarks.architectures", "benchmarks.scaling",
+    "benchmarks", "command_line", "evaluate", "experiment", "benchmark",
 ]  # fmt: skip
-MAINS = {"command_line", "evaluate", "experiment"}
+MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
     "types", "config", "startup", "signals", "threads", "environments.cartpole", "environments.atari",
     "environments.vector", "environments.backends", "environments", "checkpoints", "logdir", "command_line",
-    "evaluate", "experiment",
+    "evaluate", "experiment", "benchmark", "environments.tasks",
 }  # fmt: skip
 
 
@@ -52,7 +54,7 @@ def test_imports_point_upwards():
             target = imported.removeprefix("impala_tf.")
             while target not in MODULES:
                 target = target.rpartition(".")[0]
-            if name in ("networks", "environments", "architectures"):
+            if name in ("networks", "environments", "architectures", "benchmarks"):
                 continue  # A package re-exports its own modules, which stand before it.
             assert ORDER.index(target) < ORDER.index(name), f"{name} imports {target}"
             edges += 1

@@ -1,8 +1,9 @@
 """Environments: any gymnasium, ALE or EnvPool id as a vector that emits `EnvOutput` rows.
 
-Nothing here imports TensorFlow. Importing this package registers `impala_tf/CartPoleNoVelocity-v1`.
+Nothing here imports TensorFlow. Importing this package registers the ids of `cartpole.py` and `tasks.py`.
 """
 
+from impala_tf.environments import cartpole, tasks
 from impala_tf.environments.backends import (
     IN_THREADS,
     EnvironmentSpec,
@@ -11,10 +12,10 @@ from impala_tf.environments.backends import (
     make_vector_environment,
     spec_of,
 )
-from impala_tf.environments.cartpole import register
 from impala_tf.environments.vector import JoinedEnvironment, PartialEnvironment, VectorEnvironment
 
-register()
+cartpole.register()
+tasks.register()
 
 __all__ = [
     "IN_THREADS",

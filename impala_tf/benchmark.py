@@ -1,0 +1,157 @@
+"""Measures how fast a flag file's settings run, and where the time goes.
+
+  python -m impala_tf.benchmark --suite=ceilings
+  python -m impala_tf.benchmark --suite=architectures --num_actors=8 --num_envs_per_actor=4
+  python -m impala_tf.benchmark --suite=scaling --flagfile=flags/cartpole.flags
+  python -m impala_tf.benchmark --suite=ceilings --compare=runs/benchmark-ceilings-OLD.json
+
+ceilings: each part alone, the whole, and what part of the ceiling the whole reaches.
+architectures: the single-machine rows of the paper's table 1, on two tasks (impala_tf/environments/tasks.py).
+scaling: frames/s and policy lag against actors, environments, unroll length and batch size; CSV and a picture.
+
+The medians of --repeats measurements of --secs seconds each; written as JSON with the machine after every row, so that
+Ctrl-C loses nothing.
+"""
+
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import tqdm
+from absl import flags
+
+from impala_tf import command_line, signals
+from impala_tf import config as config_lib
+from impala_tf.config import SettingError
+from impala_tf.startup import import_tensorflow
+
+# What a row is compared by, the first that it has.
+FIGURES = ("steps_per_sec", "frames_per_sec")
+HIDDEN = ("bottleneck", "to_parts", "setting", "value")  # In JSON only, or printed otherwise.
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows' single values as a table, in the order in which their names appear."""
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in HIDDEN and not name.endswith("run")))
+    cells = [names, *([_cell(row.get(name, "")) for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
+
+
+def comparison(rows: list[dict[str, Any]], old: dict[str, Any]) -> str:
+    """New to old, for the rows that both have."""
+    before = {row["name"]: row for row in old["rows"]}
+    lines = []
+    for row in rows:
+        for figure in FIGURES:
+            if figure in row and figure in before.get(row["name"], {}):
+                ratio = row[figure] / before[row["name"]][figure]
+                lines.append(f"{row['name']}: {ratio:.2f} times {before[row['name']][figure]:,.0f} {figure}")
+                break
+    return "\n".join(lines) or "no row in common"
+
+
+def read_old(path: str, suite: str) -> dict[str, Any]:
+    try:
+        old = json.loads(pathlib.Path(path).read_text())
+        if old["suite"] != suite:
+            raise SettingError(f"--compare={path}: is of --suite={old['suite']}, not {suite}")
+        assert all("name" in row for row in old["rows"])
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        if isinstance(error, SettingError):
+            raise
+        raise SettingError(f"--compare={path}: is not a result of this command ({error})") from None
+    return old
+
+
+def output_path(given: str, suite: str) -> pathlib.Path:
+    """Raises SettingError when the file cannot be written."""
+    path = pathlib.Path(given or f"runs/benchmark-{suite}-{time.strftime('%Y%m%d-%H%M%S')}.json")
+    if path.suffix != ".json" or path.is_dir():
+        raise SettingError(f"--output={path}: must be a .json file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"--output={path}: cannot be written ({error.strerror})") from None
+    if not os.access(path.parent, os.W_OK):
+        raise SettingError(f"--output={path}: its directory cannot be written")
+    return path
+
+
+def collect(rows: Iterable[dict[str, Any]], result: dict[str, Any], path: pathlib.Path) -> None:
+    """Takes the rows one by one into result["rows"], shows each, writes all of them; ends early on a signal."""
+    started = time.perf_counter()
+    with signals.requests() as request, tqdm.tqdm(unit="rows", disable=None) as bar:
+        for row in rows:
+            result["rows"].append(row)
+            result["secs_in_all"] = round(time.perf_counter() - started, 1)
+            path.write_text(json.dumps(result, indent=2) + "\n")
+            bar.update()
+            tqdm.tqdm.write(table([row]).splitlines()[-1], file=sys.stderr)
+            if request.made:
+                break
+
+
+def main() -> None:
+    values = flags.FLAGS
+    config = command_line.config_from_flags()
+    old = read_old(values.compare, values.suite) if values.compare else None
+    path = output_path(values.output, values.suite)
+
+    from impala_tf import environments
+
+    environments.spec_of(config)
+    import_tensorflow()
+    from impala_tf.benchmarks import SUITES, measure, scaling
+
+    machine = measure.machine()
+    result: dict[str, Any] = dict(
+        suite=values.suite,
+        machine=machine,
+        secs=values.secs,
+        repeats=values.repeats,
+        settings=config_lib.to_flag_lines(config),
+        rows=[],
+    )
+    collect(SUITES[values.suite](config, values.secs, values.repeats), result, path)
+    rows = result["rows"]
+    print(
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, GPU: {machine['gpu'] or 'none'}, "
+        f"TensorFlow {machine['versions']['tensorflow']}, commit {machine['commit']}, {machine['date']}\n"
+        f"{table(rows)}"
+    )
+    for row in rows:
+        if "efficiency" in row:
+            parts = ", ".join(f"{ratio:.2f} of the {name}" for name, ratio in row["to_parts"].items())
+            print(f"efficiency {row['efficiency']:.2f}; the whole is {parts}\n{row['bottleneck']}")
+    written = [path, *(scaling.write(rows, path) if values.suite == "scaling" and rows else [])]
+    if old:
+        print(comparison(rows, old))
+    print(f"written to {', '.join(str(one) for one in written)}")
+
+
+if __name__ == "__main__":
+    command_line.define_config_flags()
+    flags.adopt_module_key_flags(command_line)
+    flags.DEFINE_enum("suite", "ceilings", ["ceilings", "architectures", "scaling"], "What is measured.")
+    flags.DEFINE_integer("repeats", 3, "Measurements of which the median is taken.", lower_bound=1)
+    flags.DEFINE_float("secs", 3.0, "Of one measurement.", lower_bound=0.1)
+    flags.DEFINE_string("output", "", "JSON file. Empty: a new one in runs/.")
+    flags.DEFINE_string("compare", "", "JSON file of an earlier run; prints the ratios to it.")
+    command_line.run(main, usage=__doc__)

@@ -1,0 +1,56 @@
+"""The rows of the paper's table 1 that fit one machine, really trained, beside the paper's figures."""
+
+import dataclasses
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from impala_tf.benchmarks import whole
+from impala_tf.config import Config
+from impala_tf.environments.tasks import EVEN_ID, UNEVEN_ID
+
+# Name, architecture, dynamic batching, and the paper's thousand frames/s on its task 1 and task 2 (table 1, single
+# machine; seekavoid_arena_01, rooms_keys_doors_puzzle; dynamic batching with a P100, the others without).
+TABLE = (
+    ("A3C", "a3c", False, (6.5, 9.0)),
+    ("Batched A2C (sync step)", "a2c_sync_step", False, (9.0, 5.0)),
+    ("Batched A2C (sync trajectories)", "a2c_sync_trajectory", False, (16.0, 17.5)),
+    ("Batched A2C (dynamic batch)", "a2c_sync_trajectory", True, (16.0, 13.0)),
+    ("IMPALA", "impala", False, (17.0, 20.5)),
+    ("IMPALA (dynamic batch)", "impala", True, (21.0, 24.0)),
+)
+TASKS = (EVEN_ID, UNEVEN_ID)
+
+
+def settings(config: Config, env_id: str, architecture: str, dynamic_batching: bool) -> Config:
+    """Every row has the same network and environments; only the batch differs where the architecture demands it.
+
+    All actors may act at the same time: the environments sleep in their resets.
+    """
+    num_actors = 1 if architecture == "a3c" else config.num_actors
+    batch_size = config.batch_size if architecture == "impala" else num_actors * config.num_envs_per_actor
+    return dataclasses.replace(
+        config,
+        env_id=env_id,
+        architecture=architecture,
+        dynamic_batching=dynamic_batching,
+        batch_size=batch_size,
+        concurrent_actors=config.concurrent_actors or config.num_actors,
+    )
+
+
+def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
+    for name, architecture, dynamic_batching, paper in TABLE:
+        for env_id, papers in zip(TASKS, paper, strict=True):
+            one = settings(config, env_id, architecture, dynamic_batching)
+            runs = [whole.measure(one, secs) for _ in range(repeats)]
+            frames = [run.rate.steps_per_sec * config.num_action_repeats for run in runs]
+            yield {
+                "name": f"{name}, {env_id}",
+                "frames_per_sec": statistics.median(frames),
+                "frames_per_sec_of_each_run": frames,
+                "paper_frames_per_sec": 1000 * papers,
+                "lag_mean": statistics.median(run.lag_mean for run in runs),
+                "batch_size": one.batch_size,
+                "bottleneck": runs[-1].bottleneck,
+            }

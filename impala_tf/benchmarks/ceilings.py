@@ -1,0 +1,176 @@
+"""How fast each part is alone, and what part of what the cores allow the whole reaches."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import tensorflow as tf
+
+from impala_tf import environments, train
+from impala_tf.benchmarks import whole
+from impala_tf.benchmarks.measure import Rate, median, together
+from impala_tf.config import Config
+from impala_tf.graphs import direct_call
+from impala_tf.inference import LocalPolicy
+from impala_tf.learner import Learner, default_device
+from impala_tf.networks import make_agent
+from impala_tf.networks.agent import zeros
+from impala_tf.types import ArraySpec, Unroll
+from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, UnrollWriter, unroll_spec
+
+BATCHES = (1, 8, 64)  # Of the policy alone, beside the run's own.
+
+
+def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
+    """A row for each part, then the whole with its efficiency: whole / (cores / sum of the parts' CPU secs a step)."""
+    spaces = environments.spec_of(config)
+    agent = make_agent(config, spaces.observation_space, spaces.action_space)
+    spec = spec_for(agent, config)
+    num_envs = train.unrolls_at_once(config) if not config.envs_per_step else config.envs_per_step
+    parts = {
+        "environment": functools.partial(environment, config, spaces, secs),
+        f"policy, {num_envs} rows": functools.partial(policy, agent, config.unroll_length, num_envs, secs),
+        "learner": functools.partial(learner, config, spaces, spec, secs),
+        "queue": functools.partial(queue, config, spec, secs),
+    }
+    measured = {}
+    for name, part in parts.items():
+        measured[name] = median([part() for _ in range(repeats)])
+        yield _row(name, measured[name])
+    for batch in BATCHES:
+        if batch != num_envs:
+            rate = median([policy(agent, config.unroll_length, batch, secs) for _ in range(repeats)])
+            yield _row(f"policy, {batch} rows", rate)
+    runs = [whole.measure(config, secs) for _ in range(repeats)]
+    rate = median([run.rate for run in runs])
+    ceiling = environments.cores() / sum(part.cpu_secs_per_step for part in measured.values())
+    yield _row("whole", rate) | {
+        "efficiency": rate.steps_per_sec / ceiling,
+        "ceiling_steps_per_sec": ceiling,
+        "to_parts": {name: rate.steps_per_sec / part.steps_per_sec for name, part in measured.items()},
+        "steps_per_sec_of_each_run": [run.rate.steps_per_sec for run in runs],
+        "bottleneck": runs[-1].bottleneck,
+    }
+
+
+def _row(name: str, rate: Rate) -> dict[str, Any]:
+    return {
+        "name": name,
+        "steps_per_sec": rate.steps_per_sec,
+        "cpu_us_per_step": 1e6 * rate.cpu_secs_per_step,
+    }
+
+
+def spec_for(agent, config: Config) -> UnrollSpec:
+    space = agent.observation_space
+    action = ArraySpec(agent.distribution.action_shape, np.dtype(agent.distribution.action_dtype.as_numpy_dtype))
+    parameters = agent.distribution.num_parameters
+    return unroll_spec(config.unroll_length, ArraySpec(space.shape, space.dtype), action, parameters, agent.state_size)
+
+
+def environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:
+    """Random actions, in as many threads as actors would act at a time."""
+    num_threads = min(config.num_actors, train.concurrent_actors(config, spaces.vectorization))
+    num_envs = config.num_envs_per_actor
+    make: Any = environments.make_vector_environment
+    num_rows = num_envs
+    if config.envs_per_step:
+        make, num_rows = environments.make_partial_environment, config.envs_per_step
+    vectors = [make(config, config.seed, i, num_envs) for i in range(num_threads)]
+    works = [_stepper(vector, num_rows, spaces.action_space, i) for i, vector in enumerate(vectors)]
+    try:
+        return together(works, secs)
+    finally:
+        for vector in vectors:
+            vector.close()
+
+
+def _stepper(vector: Any, num_rows: int, space: gym.Space, seed: int):
+    random = np.random.default_rng(seed)
+    assert isinstance(space, gym.spaces.Discrete)
+    actions = random.integers(space.n, size=(64, num_rows)) + space.start
+    vector.reset()
+
+    def work() -> int:
+        steps = 0
+        for action in actions:
+            emitted = vector.step(action)
+            row = emitted[1] if isinstance(vector, environments.PartialEnvironment) else emitted
+            steps += num_rows - int(np.count_nonzero(row.first))
+        return steps
+
+    return work
+
+
+def policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rate:
+    """T policy calls in one graph, as an actor makes them."""
+    local = LocalPolicy(agent)
+    observation = tf.convert_to_tensor(np.stack([zeros(agent.observation_space)] * num_rows))
+    distribution = agent.distribution
+    action = tf.zeros([num_rows, *distribution.action_shape], distribution.action_dtype)
+    inputs = [observation, action, tf.zeros([num_rows]), tf.zeros([num_rows], tf.bool), agent.initial_state(num_rows)]
+
+    def graph(observation, action, reward, first, core_state):
+        for t in range(unroll_length):
+            # It depends on the step before, so that nothing is computed once for all steps.
+            nothing = tf.reshape(
+                tf.cast(0 * action, observation.dtype), [num_rows, *[1] * (len(observation.shape) - 1)]
+            )
+            step = local.step(observation + nothing, reward, action, first, core_state, t)
+            action, core_state = step.action, step.core_state
+        return action, core_state
+
+    call = direct_call(graph, inputs)
+
+    def work() -> int:
+        call(inputs)[0].numpy()
+        return unroll_length * num_rows
+
+    return together([work], secs)
+
+
+def synthetic(spec: UnrollSpec, space: gym.Space, batch_size: int) -> Unroll:
+    """A group of `batch_size` unrolls with random observations and zeros else, numpy."""
+    unroll = UnrollWriter(spec, batch_size, batch_size).unroll
+    for leaf in tf.nest.flatten(unroll):
+        leaf.fill(0)
+    space.seed(0)
+    unroll.env_outputs.observation[:] = space.sample()
+    return unroll
+
+
+def learner(config: Config, spaces: environments.EnvironmentSpec, spec: UnrollSpec, secs: float) -> Rate:
+    """Updates from one synthetic batch that is on the device already."""
+    device = default_device()
+    with tf.device(device):
+        alone = Learner(config, make_agent(config, spaces.observation_space, spaces.action_space), device)
+        unroll = synthetic(spec, spaces.observation_space, config.batch_size)
+        batch = tf.nest.map_structure(tf.convert_to_tensor, unroll)
+
+    def work() -> int:
+        alone.update(batch, 0).statistics.numpy()
+        return config.unroll_length * config.batch_size
+
+    return together([work], secs)
+
+
+def queue(config: Config, spec: UnrollSpec, secs: float) -> Rate:
+    """Unrolls in, batches out, one after the other."""
+    num_unrolls = train.unrolls_at_once(config)
+    alone = UnrollQueue(spec, config.batch_size, num_unrolls, capacity=config.batch_size + num_unrolls)
+    unrolls = UnrollWriter(spec, num_unrolls, alone.group).unroll
+    for leaf in tf.nest.flatten(unrolls):
+        leaf.fill(0)
+
+    def work() -> int:
+        steps = 0
+        while alone.size() < config.batch_size:
+            alone.put(unrolls)
+        while alone.size() >= config.batch_size:
+            alone.get()
+            steps += config.batch_size * config.unroll_length
+        return steps
+
+    return together([work], secs)

@@ -1,0 +1,68 @@
+"""A real run, measured between its start-up and its end."""
+
+import dataclasses
+import tempfile
+import time
+from typing import NamedTuple
+
+from impala_tf import architectures, train
+from impala_tf.benchmarks.measure import Rate, cpu_secs
+from impala_tf.config import Config
+from impala_tf.logdir import LogDir
+
+WARM_UP_SECS = 1.0  # From the first update on.
+START_SECS = 120.0  # How long the first update may take.
+FOREVER = 10**15  # environment frames
+
+
+class Whole(NamedTuple):
+    """rate: of training. lag_mean, lag_max: policy lag in updates. mean_return: of the last 100 episodes.
+
+    bottleneck: in words, see `bottleneck.py`.
+    """
+
+    rate: Rate
+    lag_mean: float
+    lag_max: float
+    mean_return: float
+    bottleneck: str
+
+
+def measure(config: Config, secs: float) -> Whole:
+    """Trains with all threads for about `secs`. Raises what a thread raised."""
+    with tempfile.TemporaryDirectory() as directory:
+        config = dataclasses.replace(config, logdir=directory, total_environment_frames=FOREVER)
+        run = train.connect(config, LogDir(config, warn=lambda line: None))
+        for name, work in architectures.THREADS[config.architecture](run).items():
+            run.crew.start(name, work)
+        try:
+            _wait(run, START_SECS, until_first_update=True)
+            _wait(run, WARM_UP_SECS)
+            run.metrics.write_row(run.queue.size())
+            frames, cpu, started = run.learner.environment_frames, cpu_secs(), time.perf_counter()
+            _wait(run, secs)
+            steps = max(1, (run.learner.environment_frames - frames) // config.num_action_repeats)
+            rate = Rate(steps / (time.perf_counter() - started), (cpu_secs() - cpu) / steps)
+            row = run.metrics.write_row(run.queue.size()) or {}
+            return Whole(
+                rate,
+                row.get("policy_lag_mean", float("nan")),
+                row.get("policy_lag_max", float("nan")),
+                run.metrics.mean_return(),
+                train.explain_time(run),
+            )
+        finally:
+            run.crew.stop()
+            run.crew.join(train.JOIN_SECS)
+            run.metrics.close()
+            for actor in run.actors:
+                actor.close()
+
+
+def _wait(run: train.Run, secs: float, until_first_update: bool = False) -> None:
+    before, deadline = run.learner.updates, time.monotonic() + secs
+    while time.monotonic() < deadline and not (until_first_update and run.learner.updates > before):
+        if run.crew.wait(min(0.02, max(0.0, deadline - time.monotonic()))):
+            raise run.crew.error or RuntimeError("the run ended by itself")
+    if until_first_update and run.learner.updates == before:
+        raise RuntimeError(f"no update within {secs:g} s")
