@@ -1,11 +1,12 @@
 import gymnasium as gym
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from impala_tf import distributions
 from impala_tf.config import Config
-from impala_tf.networks import Agent, DeepTorso, InstructionEncoder, LSTMCore, ShallowTorso, make_agent
+from impala_tf.networks import Agent, DeepTorso, InstructionEncoder, LSTMCore, ShallowTorso, convolutions, make_agent
 from impala_tf.networks.agent import Trunk
 from impala_tf.networks.torsos import FanInTruncatedNormal, ParallelTorso
 
@@ -43,6 +44,76 @@ def test_frames_are_scaled_to_one():
     torso = ShallowTorso(seed=1)
     bright = np.full((1, 84, 84, 4), 255, np.uint8)
     np.testing.assert_allclose(torso(tf.constant(bright)), torso(tf.ones([1, 84, 84, 4])), rtol=1e-4, atol=1e-5)
+
+
+def output_and_gradients(layer, inputs, jit_compile=False):
+    """The layer's output, and the gradients of a weighted sum of it to inputs (unless frames), kernel and bias."""
+    # Weights that differ everywhere, so that no gradient goes to a wrong place unseen.
+    weights = tf.constant(np.random.default_rng(1).normal(size=layer(inputs).shape), tf.float32)
+
+    def run(inputs):
+        with tf.GradientTape() as tape:
+            sources = [v.value for v in layer.trainable_variables]
+            if inputs.dtype == tf.float32:
+                tape.watch(inputs)
+                sources.insert(0, inputs)
+            output = layer(inputs)
+            total = tf.reduce_sum(output * weights)
+        return output, *tape.gradient(total, sources)
+
+    signature = [tf.TensorSpec([None, *inputs.shape[1:]], inputs.dtype)]  # As where the batch's size is unknown.
+    return [x.numpy() for x in tf.function(run, signature, jit_compile=jit_compile)(inputs)]
+
+
+def assert_equal_up_to_rounding(got, expected):
+    for a, b in zip(got, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "in_blocks"),
+    [
+        ((20, 20, 16), 4, 2, "valid", True),  # The shallow network's second one, on 84x84 frames
+        ((17, 23, 16), 4, 2, "valid", True),  # and on DMLab's 72x96.
+        ((13, 11, 3), (8, 4), 4, "valid", True),
+        ((12, 9, 5), 3, 3, "valid", True),
+        ((20, 20, 4), 5, 2, "valid", False),
+        ((20, 20, 4), 4, 2, "same", False),
+        ((20, 20, 4), 4, 1, "valid", False),
+        ((20, 20, 4), 4, (2, 4), "valid", False),
+    ],
+)
+def test_convolutions_equal_the_plain_ones(monkeypatch, size, kernel, stride, padding, in_blocks, jit_compile):
+    calls = []
+    original = convolutions.strided_convolution
+    monkeypatch.setattr(convolutions, "strided_convolution", lambda *inputs: calls.append(1) or original(*inputs))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    ours, plain = (c(7, kernel, stride, padding) for c in (convolutions.Convolution, keras.layers.Conv2D))
+    inputs = tf.random.stateless_normal([3, *size], seed=[3, 4])
+    ours(inputs), plain(inputs)
+    plain.set_weights(ours.get_weights())
+    calls.clear()
+    assert_equal_up_to_rounding(
+        output_and_gradients(ours, inputs, jit_compile=jit_compile), output_and_gradients(plain, inputs)
+    )
+    assert bool(calls) == in_blocks
+    calls.clear()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    assert_equal_up_to_rounding(output_and_gradients(ours, inputs), output_and_gradients(plain, inputs))
+    assert not calls
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(8, 4, "valid"), (3, 1, "same")])
+def test_convolutions_of_frames_equal_the_plain_ones_of_scaled_frames(kernel, stride, padding):
+    ours, plain = (c(16, kernel, stride, padding) for c in (convolutions.Convolution, keras.layers.Conv2D))
+    frames = tf.constant(np.random.default_rng(1).integers(256, size=(3, 84, 84, 4)), tf.uint8)
+    scaled = tf.cast(frames, tf.float32) / 255.0
+    ours(frames), plain(scaled)
+    plain.set_weights(ours.get_weights())
+    got, (output, _, *expected) = output_and_gradients(ours, frames), output_and_gradients(plain, scaled)
+    assert_equal_up_to_rounding(got, [output, *expected])
 
 
 def test_initialisation():

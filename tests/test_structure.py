@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 
 ORDER = [
     "types", "config", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions", "losses",
-    "networks.torsos", "networks.cores", "networks.agent", "networks",
+    "networks.convolutions", "networks.torsos", "networks.cores", "networks.agent", "networks",
     "environments.cartpole", "environments.tasks", "environments.atari", "environments.vector", "environments.backends",
     "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",

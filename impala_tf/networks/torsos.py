@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from impala_tf.networks.convolutions import Convolution
+
 
 class FanInTruncatedNormal(keras.initializers.Initializer):
     """Truncated normal with stddev scale / sqrt(fan_in), the paper's networks' initialisation (biases are 0).
@@ -28,10 +30,8 @@ def dense(units: int, seed: int, activation: str | None = None, scale: float = 1
     return keras.layers.Dense(units, activation=activation, kernel_initializer=FanInTruncatedNormal(seed, scale))
 
 
-def _conv(filters: int, kernel: int, seed: int, strides: int = 1, padding: str = "valid") -> keras.layers.Conv2D:
-    return keras.layers.Conv2D(
-        filters, kernel, strides=strides, padding=padding, kernel_initializer=FanInTruncatedNormal(seed)
-    )
+def _conv(filters: int, kernel: int, seed: int, strides: int = 1, padding: str = "valid") -> Convolution:
+    return Convolution(filters, kernel, strides=strides, padding=padding, kernel_initializer=FanInTruncatedNormal(seed))
 
 
 def as_floats(observation: tf.Tensor) -> tf.Tensor:
@@ -42,14 +42,14 @@ def as_floats(observation: tf.Tensor) -> tf.Tensor:
 
 
 def as_images(observation: tf.Tensor) -> tf.Tensor:
-    """[N, height, width, channels] float32, also from channels first, as ALE stacks its frames.
+    """[N, height, width, channels], also from channels first, as ALE stacks its frames. The type stays.
 
     The channels are the smallest axis; with equal sizes they are the last.
     """
     height, width, channels = observation.shape[1:]
     if height < min(width, channels):
-        observation = tf.transpose(observation, [0, 2, 3, 1])
-    return as_floats(observation)
+        return tf.transpose(observation, [0, 2, 3, 1])
+    return observation
 
 
 class MLPTorso(keras.layers.Layer):
