@@ -33,6 +33,7 @@ setuptools.setup(
         # No wheel for Python 3.10.
         "envpool": ["envpool>=1.2,<1.3; python_version >= '3.11'"],
         "plots": ["matplotlib>=3.8"],
+        "profile": ["xprof>=2.20"],
         "video": ["gymnasium[classic-control]>=1.1", "imageio>=2.31", "imageio-ffmpeg>=0.5"],
         "dev": ["mypy>=1.11", "pytest>=9", "ruff>=0.6"],
     },

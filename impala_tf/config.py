@@ -218,6 +218,7 @@ class Config:
     checkpoint_every_secs: float = setting(600.0, "Between checkpoints; 0: off.", "seconds", f"{CODE}: 600", low=0)
     checkpoint_every_updates: int = setting(0, "Updates between checkpoints; 0: off.", "updates", low=0)
     keep_checkpoints: int = setting(3, "The newest checkpoints that are kept.", low=1)
+    profile: bool = setting(False, "Trace two seconds of training into the log directory (docs/performance.md).")
     split_timing: bool = setting(
         False, "Time the learner's forward and backward pass apart. Slower: the update is no longer one function."
     )

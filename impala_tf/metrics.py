@@ -6,6 +6,7 @@ import csv
 import pathlib
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -88,6 +89,7 @@ class Metrics:
         self.recent_returns: collections.deque[float] = collections.deque(maxlen=MEAN_WINDOW)
         self.episodes = 0
         self.last_lag = 0.0
+        self.trace: Callable[[str], contextlib.AbstractContextManager] | None = None  # See profile.py.
         self._begin_interval()
 
     def _begin_interval(self) -> None:
@@ -111,7 +113,8 @@ class Metrics:
     def timer(self, name: str):
         """Adds the seconds of its block to the column secs/name."""
         start = time.perf_counter()
-        yield
+        with self.trace(name) if self.trace else contextlib.nullcontext():
+            yield
         self.add_seconds(name, time.perf_counter() - start)
 
     def add_seconds(self, name: str, seconds: float) -> None:

@@ -21,6 +21,7 @@ from impala_tf.logdir import SAVED_MODEL, LogDir
 from impala_tf.metrics import Metrics
 from impala_tf.networks import make_agent
 from impala_tf.partial_actor import PartialActor
+from impala_tf.profile import Profile
 from impala_tf.run import Run, save
 from impala_tf.threads import Crew, Slot
 from impala_tf.types import ArraySpec
@@ -145,6 +146,7 @@ def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: in
 def supervise(run: Run, request: signals.Request) -> None:
     """The main thread: waits, writes metrics, shows progress, sees signals. Returns when the crew is stopping."""
     interval = 0.5 if sys.stderr.isatty() else 10.0
+    profile = Profile(run.logdir.path, run.metrics) if run.config.profile else None
     with tqdm.tqdm(
         total=run.config.total_environment_frames,
         initial=run.learner.environment_frames,
@@ -156,6 +158,10 @@ def supervise(run: Run, request: signals.Request) -> None:
     ) as bar:
         while not wait(run, request, run.config.log_every_secs):
             show(run, bar)
+            if profile:
+                profile.tick()
+        if profile:
+            profile.stop()
         stuck = run.crew.join(JOIN_SECS)
         if stuck:
             warn(f"did not end within {JOIN_SECS:g} s: {', '.join(stuck)}")

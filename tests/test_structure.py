@@ -13,7 +13,8 @@ ORDER = [
     "environments.cartpole", "environments.tasks", "environments.atari", "environments.vector", "environments.backends",
     "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
-    "learner", "run", "architectures.impala", "architectures.a2c", "architectures.a3c", "architectures", "train",
+    "learner", "run", "architectures.impala", "architectures.a2c", "architectures.a3c", "architectures", "profile",
+    "train",
     "benchmarks.measure", "benchmarks.whole", "benchmarks.ceilings", "benchmarks.architectures", "benchmarks.scaling",
     "benchmarks", "command_line", "evaluate", "experiment", "benchmark",
 ]  # fmt: skip

@@ -48,7 +48,10 @@ def as_images(observation: tf.Tensor) -> tf.Tensor:
     """
     height, width, channels = observation.shape[1:]
     if height < min(width, channels):
-        return tf.transpose(observation, [0, 2, 3, 1])
+        channels, height, width = height, width, channels
+        # Over flat pixels; TensorFlow takes half as long again to transpose four axes.
+        pixels = tf.transpose(tf.reshape(observation, [-1, channels, height * width]), [0, 2, 1])
+        return tf.reshape(pixels, [-1, height, width, channels])
     return observation
 
 
