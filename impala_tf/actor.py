@@ -94,27 +94,30 @@ class Actor(BaseActor):
         self._group = group
         self._writer: UnrollWriter
         self._row: EnvOutput | None = None
-        self._last_action = tf.convert_to_tensor(self.no_action(environment.num_envs))
-        self._core_state = policy.agent.initial_state(environment.num_envs)
+        self._inputs: list = []  # Of the next row's policy call.
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
-        """The next T steps of every environment, as numpy arrays in the queue's groups.
+        """The next T steps of every environment, as tensors in the queue's groups.
 
         policy_version, flat_weights: from the `WeightStore`.
         Raises what an environment's step raised.
         """
         if self._row is None:
-            self._row = self._environment.reset()
+            num_envs = self._environment.num_envs
+            self._row = row = self._environment.reset()
+            core_state = self.agent.initial_state(num_envs).numpy()
+            self._inputs = [row.observation, row.reward, row.first, self.no_action(num_envs), core_state]
         self.environment_secs = 0.0
         self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
-        self._writer.write_start(self._last_action.numpy(), self._core_state.numpy(), policy_version, self.index)
+        last_action, core_state = (np.asarray(x) for x in self._inputs[-2:])
+        self._writer.write_start(last_action, core_state, policy_version, self.index)
         self._writer.write_row(0, self._row)
-        row = [self._row.observation, self._row.reward, self._row.first, self._last_action, self._core_state]
-        self._last_action, self._core_state = self._run(flat_weights, row)
-        return self._writer.unroll
+        outputs = self._run(flat_weights, self._inputs)
+        self._inputs = outputs[: len(self._inputs)]
+        return tf.nest.pack_sequence_as(self._writer.unroll, outputs[len(self._inputs) :])
 
     def _rows(self, flat_weights, observation, reward, first, last_action, core_state):
-        """The graph of T rows. Returns the last action and the core state before row T."""
+        """The graph of T rows. Returns the inputs of row T and the unroll's leaves."""
         self._policy.refresh(flat_weights)
         like = (observation, reward, first)
         for t in range(self._spec.unroll_length):
@@ -126,7 +129,10 @@ class Actor(BaseActor):
                 [x.dtype for x in like],
             )
             observation, reward, first = (tf.ensure_shape(x, y.shape) for x, y in zip(emitted, like, strict=True))
-        return last_action, core_state
+        # Out of the graph the arrays are tensors; made from outside, one by one, they would cost as much as a row.
+        leaves = tf.nest.flatten(self._writer.unroll)
+        leaves = tf.numpy_function(lambda: tf.nest.flatten(self._writer.unroll), [], [x.dtype for x in leaves])
+        return observation, reward, first, last_action, core_state, *leaves
 
     def _step_environments(self, t: int, action: np.ndarray, parameters: np.ndarray):
         self._writer.write_action(t, action, parameters)

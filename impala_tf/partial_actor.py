@@ -31,7 +31,7 @@ class PartialActor(BaseActor):
         self._core_states = policy.agent.initial_state(num_envs).numpy()
         self._finished: list[Unroll] = []
         self._version = 0
-        self._inputs: list[np.ndarray] = []
+        self._inputs: list = []
         self._ready = np.zeros(0, np.int64)
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
@@ -41,7 +41,7 @@ class PartialActor(BaseActor):
         self.environment_secs = 0.0
         if not len(self._ready):
             self._inputs = self._take(*self._partial.reset())
-        self._run(flat_weights, self._inputs)
+        self._inputs = self._run(flat_weights, self._inputs)
         none = tf.nest.map_structure(lambda leaf: leaf[:0], self._writer.unroll)
         return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), none, *self._finished)
 
@@ -68,8 +68,7 @@ class PartialActor(BaseActor):
         started = time.perf_counter()
         envs, row = self._partial.step(action)
         self.environment_secs += time.perf_counter() - started
-        self._inputs = self._take(envs, row)
-        return self._inputs
+        return self._take(envs, row)
 
     def _take(self, envs: np.ndarray, row: EnvOutput) -> list[np.ndarray]:
         """Writes a row of the environments `envs`; hands out the unrolls whose row T it is and begins their next."""

@@ -99,7 +99,9 @@ class UnrollQueue:
 
         Raises tf.errors.CancelledError when the queue is closed.
         """
-        self._queue.enqueue_many(self._queued(_flatten(unrolls)))
+        # The op itself; the queue's method would spend longer on checks than the op needs.
+        components = self._queued(_flatten(unrolls))
+        tf.raw_ops.QueueEnqueueManyV2(handle=self._queue.queue_ref, components=components)
 
     def get(self) -> Unroll:
         """The next `batch_size` unrolls, still in groups: [groups_per_batch, ...]; see `join_groups`.
@@ -150,11 +152,17 @@ class UnrollWriter:
 
     def write_row(self, t: int, row: EnvOutput) -> None:
         for array, values in zip(self.unroll.env_outputs, row, strict=True):
-            array[:, t] = self._grouped(values)
+            self._write(array, t, values)
 
     def write_action(self, t: int, action: np.ndarray, parameters: np.ndarray) -> None:
-        self.unroll.actions[:, t] = self._grouped(action)
-        self.unroll.behaviour_parameters[:, t] = self._grouped(parameters)
+        self._write(self.unroll.actions, t, action)
+        self._write(self.unroll.behaviour_parameters, t, parameters)
+
+    def _write(self, array: np.ndarray, t: int, values: np.ndarray) -> None:
+        if self._num_groups == 1:  # With few environments the reshape would cost as much as the writing.
+            array[0, t] = values
+        else:
+            array[:, t] = self._grouped(values)
 
     def write_start(self, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: int) -> None:
         self.unroll.last_action[:] = self._grouped(last_action)

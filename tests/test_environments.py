@@ -146,6 +146,12 @@ def test_what_cannot_be_used_is_named(settings, message):
     assert "\n" not in str(error.value)
 
 
+def test_few_environments_step_one_by_one():
+    """A native vector costs as much for one as for dozens."""
+    assert environments.spec_of(Config(num_envs_per_actor=1)).vectorization == "sync"
+    assert environments.spec_of(Config(num_envs_per_actor=4)).vectorization == "native"
+
+
 def test_native_vectors_must_exist():
     with pytest.raises(SettingError, match="--vectorization=native: Acrobot-v1 has no vector form of its own"):
         environments.spec_of(Config(env_id="Acrobot-v1", vectorization="native"))

@@ -18,6 +18,8 @@ from impala_tf.environments.vector import PartialEnvironment, SeparatelySeeded, 
 
 # Their threads step without Python's lock.
 IN_THREADS = ("ale", "envpool")
+# A step of CartPole's own vector takes as long as three single environments (docs/performance.md).
+FEWEST_NATIVE = 4
 
 
 class EnvironmentSpec(NamedTuple):
@@ -226,7 +228,9 @@ def _vectorization(config: Config) -> str:
         return config.vectorization
     if atari.is_atari(config):
         return "ale"
-    return "native" if _offers_native(_gym_spec(config), config) else "sync"
+    if config.num_envs_per_actor >= FEWEST_NATIVE and _offers_native(_gym_spec(config), config):
+        return "native"
+    return "sync"
 
 
 def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
