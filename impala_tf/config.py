@@ -85,8 +85,8 @@ class Config:
     vectorization: str = setting(
         "auto",
         "How the environments of one actor step. auto: ale for ALE ids, else the id's own vector form if it has one "
-        "and there are at least 4, else sync. native: the id's own. sync: one after the other. async: one process each. ale, envpool: the "
-        "vectors of these libraries, in C++ threads.",
+        "and there are at least 4, else sync. native: the id's own. sync: one after the other. async: a process each. "
+        "ale, envpool: the vectors of these libraries, in C++ threads.",
         choices=("auto", "native", "sync", "async", "ale", "envpool"),
         environment=True,
     )

@@ -3,16 +3,18 @@
 import threading
 import time
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from impala_tf import train
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import JoinedEnvironment
+from impala_tf.environments import JoinedEnvironment, VectorEnvironment
 from impala_tf.learner import GradientWorker
 from impala_tf.logdir import LogDir
 from impala_tf.threads import Closed
 from impala_tf.weights import WeightStore
+from tests.environments import Counting
 from tests.test_environments import COUNTING, make, rollout
 from tests.test_learner import make_batch, make_learner
 from tests.test_train import TINY, learned, metrics_of, run
@@ -113,13 +115,18 @@ def test_joined_environments_are_their_parts(num_threads):
 
 
 def test_joined_environments_step_at_the_same_time():
-    """Three vectors that sleep take the time of one. The margin is wide: one after the other they sleep 600 ms."""
-    slow = "tests.environments:tests/Slow-v0"
-    joined = JoinedEnvironment([make(slow, num_envs=40) for _ in range(3)], num_threads=3)
+    """Each of the three waits in its step until the others are in theirs."""
+    barrier = threading.Barrier(3)
+
+    class Waits(gym.Wrapper):
+        def step(self, action):
+            barrier.wait(30)
+            return super().step(action)
+
+    parts = [VectorEnvironment(gym.vector.SyncVectorEnv([lambda: Waits(Counting())]), [0]) for _ in range(3)]
+    joined = JoinedEnvironment(parts, num_threads=3)
     joined.reset()
-    started = time.perf_counter()
-    joined.step(np.zeros(120, int))
-    assert time.perf_counter() - started < 0.5
+    assert joined.step(np.zeros(3, int)).episode_steps.tolist() == [1, 1, 1]
     joined.close()
 
 
