@@ -7,6 +7,7 @@
 
 ceilings: each part alone, the whole, and what part of the ceiling the whole reaches.
 architectures: the single-machine rows of the paper's table 1, on two tasks (impala_tf/environments/tasks.py).
+single: one environment per actor, 4 and 16 actors, with and without dynamic batching.
 scaling: frames/s and policy lag against actors, environments, unroll length and batch size; CSV and a picture.
 
 The medians of --repeats measurements of --secs seconds each; written as JSON with the machine after every row, so that
@@ -149,7 +150,7 @@ def main() -> None:
 if __name__ == "__main__":
     command_line.define_config_flags()
     flags.adopt_module_key_flags(command_line)
-    flags.DEFINE_enum("suite", "ceilings", ["ceilings", "architectures", "scaling"], "What is measured.")
+    flags.DEFINE_enum("suite", "ceilings", ["ceilings", "architectures", "single", "scaling"], "What is measured.")
     flags.DEFINE_integer("repeats", 3, "Measurements of which the median is taken.", lower_bound=1)
     flags.DEFINE_float("secs", 3.0, "Of one measurement.", lower_bound=0.1)
     flags.DEFINE_string("output", "", "JSON file. Empty: a new one in runs/.")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from impala_tf import benchmark, environments
-from impala_tf.benchmarks import architectures, ceilings, measure, scaling, whole
+from impala_tf.benchmarks import architectures, ceilings, measure, scaling, single, whole
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import tasks
 from impala_tf.networks import make_agent
@@ -174,6 +174,13 @@ def test_scaling_changes_one_setting_at_a_time(monkeypatch, tmp_path):
     assert table[0]["setting"] == "num_actors"
     with pytest.raises(SettingError, match="--architecture=a3c: the scaling suite is for impala"):
         next(scaling.rows(Config(architecture="a3c", batch_size=64), 0.1, 1))
+
+
+def test_one_environment_per_actor(monkeypatch):
+    monkeypatch.setattr(single, "NUM_ACTORS", (2,))
+    rows = list(single.rows(Config(unroll_length=5, batch_size=2, hidden_sizes=(16,)), 0.2, 1))
+    assert len({row["name"] for row in rows}) == len(rows) == 4
+    assert all(row["name"].startswith("2 x 1, ") and row["steps_per_sec"] > 1 for row in rows)
 
 
 def test_a_signal_keeps_what_was_measured(tmp_path, capsys):

@@ -16,7 +16,7 @@ ORDER = [
     "learner", "run", "architectures.impala", "architectures.a2c", "architectures.a3c", "architectures", "profile",
     "train",
     "benchmarks.measure", "benchmarks.whole", "benchmarks.ceilings", "benchmarks.architectures", "benchmarks.scaling",
-    "benchmarks", "command_line", "evaluate", "experiment", "benchmark",
+    "benchmarks.single", "benchmarks", "command_line", "evaluate", "experiment", "benchmark",
 ]  # fmt: skip
 MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
