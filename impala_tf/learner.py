@@ -68,7 +68,7 @@ class Learner:
     def update(self, batch: Unroll, num_steps: int) -> UpdateResult:
         """Learns from a batch in groups, as the queue gives it, on the learner's device; num_steps: valid in it."""
         with tf.device(self.device):
-            inputs = [*tf.nest.flatten(batch), tf.constant(self.learning_rate, tf.float32)]
+            inputs = [*tf.nest.flatten(batch), self._learning_rate_now()]
             if self._call is None:
 
                 def update(*leaves):
@@ -83,7 +83,7 @@ class Learner:
     def apply(self, losses: list[tf.Tensor], gradients: list[tf.Tensor], num_steps: int) -> UpdateResult:
         """Takes a step along gradients that a `GradientWorker` computed from `num_steps` valid steps."""
         with tf.device(self.device):
-            inputs = [*losses, *gradients, tf.constant(self.learning_rate, tf.float32)]
+            inputs = [*losses, *gradients, self._learning_rate_now()]
             if self._call is None:
                 self._call = direct_call(
                     lambda *x: self._apply(Losses(*x[: len(losses)]), x[len(losses) : -1], x[-1]), inputs
@@ -101,7 +101,7 @@ class Learner:
             with timer("backward"):
                 gradients = tape.gradient(losses.total, self.agent.variables)
                 self._wait_for(gradients[-1])
-            result = UpdateResult(*self._apply(losses, gradients, tf.constant(self.learning_rate, tf.float32)))
+            result = UpdateResult(*self._apply(losses, gradients, self._learning_rate_now()))
             self._wait_for(result.statistics)
         self._count(num_steps)
         return result
@@ -110,6 +110,10 @@ class Learner:
         """A GPU computes behind the caller's back; reading a result makes the times those of the work."""
         if "GPU" in self.device:
             tensor.numpy()
+
+    def _learning_rate_now(self) -> tf.Tensor:
+        # From an array: TensorFlow keeps every Python float that it has made a tensor of, 800 bytes an update.
+        return tf.convert_to_tensor(np.array(self.learning_rate, np.float32))
 
     def _count(self, num_steps: int) -> None:
         self.updates += 1

@@ -1,3 +1,7 @@
+import contextlib
+import gc
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -122,3 +126,29 @@ def test_restored_it_goes_on_exactly():
     for seed, weights in zip((3, 4), expected, strict=True):
         np.testing.assert_array_equal(other.update(make_batch(seed), 10).flat_weights, weights)
     assert other.learning_rate == learner.learning_rate
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_updates_leave_nothing_behind(timed):
+    """TensorFlow caches tensors made of Python floats for ever, so a rate given as one would cost memory each time."""
+    learner = make_learner(total_environment_frames=10**9)
+    batch = make_batch()
+
+    @contextlib.contextmanager
+    def timer(name):
+        yield
+
+    def update():
+        if timed:
+            learner.timed_update(batch, 10, timer)
+        else:
+            learner.update(batch, 10)
+
+    for _ in range(50):
+        update()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for _ in range(400):
+        update()
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 200
