@@ -1,9 +1,10 @@
-"""Writes the tables of README.md and docs/cartpole.md from docs/results/*.csv, between their markers.
+"""Writes the tables of README.md and docs/*.md from docs/results/*.csv and *.json, between their markers.
 
 python scripts/fill_tables.py
 """
 
 import csv
+import json
 import pathlib
 import re
 import statistics
@@ -44,6 +45,13 @@ def summary() -> str:
     rows = []
     for title, name, flagfile in (
         ("CartPole-v1, the default", "cartpole", "cartpole.flags"),
+        ("CartPole-v1, batched A2C, sync step", "cartpole_a2c_sync_step", "cartpole_a2c_sync_step.flags"),
+        (
+            "CartPole-v1, batched A2C, sync trajectory",
+            "cartpole_a2c_sync_trajectory",
+            "cartpole_a2c_sync_trajectory.flags",
+        ),
+        ("CartPole-v1, A3C", "cartpole_a3c", "cartpole_a3c.flags"),
         ("CartPole without velocities, LSTM", "cartpole_lstm", "cartpole_lstm.flags"),
         ("CartPole-v1, the report's 4 x 1 environments", "cartpole_woo", "cartpole_woo.flags"),
     ):
@@ -64,6 +72,80 @@ def summary() -> str:
     return table(header, rows)
 
 
+def load(name: str) -> dict:
+    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+
+
+def ceilings(names: dict[str, str]) -> str:
+    """A column for each result: steps/s and CPU microseconds a step; then the efficiency."""
+    results = {title: load(name) for name, title in names.items()}
+    parts: dict[str, None] = {}
+    for result in results.values():
+        parts |= dict.fromkeys(row["name"] for row in result["rows"])
+    # The policy at the run's own batch first, then at others.
+    rows = []
+    for part in sorted(parts, key=lambda part: (part == "whole", part.startswith("policy"))):
+        line = [f"**{part}**" if part == "whole" else part]
+        for result in results.values():
+            found = [row for row in result["rows"] if row["name"] == part]
+            line.append(f"{found[0]['steps_per_sec']:,.0f} / {found[0]['cpu_us_per_step']:.3g}" if found else "")
+        rows.append(line)
+    wholes = [result["rows"][-1] for result in results.values()]
+    rows.append(["ceiling of the cores", *(f"{row['ceiling_steps_per_sec']:,.0f}" for row in wholes)])
+    rows.append(["**efficiency**", *(f"**{row['efficiency']:.2f}**" for row in wholes)])
+    for part in ("environment", "learner"):
+        rows.append([f"whole to {part} alone", *(f"{row['to_parts'][part]:.2f}" for row in wholes)])
+    header = ("steps/s / CPU us a step", *results)
+    return table(header, rows) + "\n\n" + origin(next(iter(results.values())))
+
+
+def origin(result: dict) -> str:
+    """What the figures are and where they come from."""
+    machine = result["machine"]
+    return (
+        f"Medians of {result['repeats']} of {result['secs']:g} s each; {machine['cpu']}, {machine['cores']} cores, "
+        f"TensorFlow {machine['versions']['tensorflow']}, commit {machine['commit']}, {machine['date'][:10]}."
+    )
+
+
+def architectures() -> str:
+    """A row an architecture, the two tasks side by side, beside the paper's figures."""
+    result = load("architectures")
+    found: dict[str, dict[str, dict]] = {}
+    for row in result["rows"]:
+        name, task = row["name"].split(", ")
+        found.setdefault(name, {})["even" if "Even" in task and "Uneven" not in task else "uneven"] = row
+    rows = []
+    for name, tasks in found.items():
+        ours = [f"{tasks[task]['frames_per_sec']:,.0f}" for task in ("even", "uneven")]
+        ratio = f"{tasks['uneven']['frames_per_sec'] / tasks['even']['frames_per_sec']:.2f}"
+        paper = [tasks[task]["paper_frames_per_sec"] for task in ("even", "uneven")]
+        theirs = [*(f"{figure:,.0f}" for figure in paper), f"{paper[1] / paper[0]:.2f}"]
+        rows.append([name, *ours, ratio, *theirs, f"{tasks['uneven']['lag_mean']:.1f}"])
+    header = (
+        "architecture", "even", "uneven", "uneven / even", "paper, task 1", "paper, task 2", "task 2 / task 1", "lag",
+    )  # fmt: skip
+    return table(header, rows) + "\n\nFrames/s. " + origin(result)
+
+
+def single() -> str:
+    result = load("single")
+    rows = [
+        [row["name"], f"{row['steps_per_sec']:,.0f}", f"{row['cpu_us_per_step']:.0f}", f"{row['lag_mean']:.1f}"]
+        for row in result["rows"]
+    ]
+    return table(("actors x environments", "steps/s", "CPU us a step", "lag"), rows) + "\n\n" + origin(result)
+
+
+def memory() -> str:
+    rows = read("memory_cartpole")
+    shown = [row for row in rows if int(row["minute"]) % 5 == 0 or row["minute"] in ("1", "2")]
+    return table(
+        ("minute", "resident MiB", "threads", "frames"),
+        [[r["minute"], r["resident_mib"], r["threads"], f"{int(r['environment_frames']):,}"] for r in shown],
+    )
+
+
 def fill(path: pathlib.Path, tables: dict[str, str]) -> None:
     text = path.read_text()
     for name, content in tables.items():
@@ -76,7 +158,26 @@ def fill(path: pathlib.Path, tables: dict[str, str]) -> None:
 def main() -> None:
     fill(ROOT / "README.md", {"results": summary()})
     lstm = f"With the LSTM:\n\n{seeds('cartpole_lstm')}\n\nWithout it:\n\n{seeds('cartpole_no_lstm')}"
-    fill(ROOT / "docs" / "cartpole.md", {"cartpole": seeds("cartpole"), "lstm": lstm})
+    others = "\n\n".join(
+        f"`--flagfile=flags/cartpole_{name}.flags`:\n\n{seeds(f'cartpole_{name}')}"
+        for name in ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
+    )
+    tables = {"cartpole": seeds("cartpole"), "architectures": others, "lstm": lstm}
+    fill(ROOT / "docs" / "cartpole.md", tables)
+    cartpole = {"ceilings_cartpole": "4 x 64 (default)", "ceilings_cartpole_2x256": "2 x 256"}
+    pong = {
+        "ceilings_pong": "ALE's vector (default)",
+        "ceilings_pong_parts": "16 of 32 at a time",
+        "ceilings_pong_envpool": "EnvPool",
+    }
+    tables = {
+        "ceilings_cartpole": ceilings(cartpole),
+        "ceilings_pong": ceilings(pong),
+        "single": single(),
+        "architectures": architectures(),
+        "memory": memory(),
+    }
+    fill(ROOT / "docs" / "performance.md", tables)
 
 
 if __name__ == "__main__":
