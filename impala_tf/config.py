@@ -112,6 +112,12 @@ class Config:
     noop_max: int = setting(
         30, "ALE ids: an episode begins with 1 to this many no-ops.", "frames", f"{PAPER}: 30", low=0, environment=True
     )
+    life_loss_ends_episode: bool = setting(
+        False,
+        "ALE ids: for the learner a lost life ends the episode; returns are still those of whole games, and "
+        "evaluation does not do it.",
+        source=f"{PAPER} table G.1: true in training",
+    )
     sticky_actions: float = setting(
         0.0,
         "ALE ids: probability that the action before is repeated.",
@@ -152,8 +158,9 @@ class Config:
     # Network.
     network: str = setting(
         "mlp",
-        "mlp; shallow or deep: the paper's two convolutional networks (figure 3).",
-        choices=("mlp", "shallow", "deep"),
+        "mlp; shallow or deep: the paper's two convolutional networks (figure 3); nature: the three convolutions that "
+        "the paper's text on Atari may mean instead of shallow; minatar: Conv 16 3x3, FC 128.",
+        choices=("mlp", "shallow", "deep", "nature", "minatar"),
         network=True,
     )
     hidden_sizes: tuple[int, ...] = setting((64, 64), "Layer sizes of the mlp.", "units", network=True)

@@ -58,14 +58,15 @@ class BatchStatistics(NamedTuple):
 def batch_statistics(batch: Unroll) -> BatchStatistics:
     """batch: from the queue, in groups [G, T + 1, B / G, ...], on the CPU."""
     rows = batch.env_outputs
-    # Row 0 is the last row of the unroll before, whose statistics counted it already.
-    ended = (rows.terminated.numpy() | rows.truncated.numpy())[:, 1:]
+    # An episode ended in the row before a `first` one. (A terminated row may be a lost life.) Row 0 is the last row of
+    # the unroll before, whose statistics looked at whether it is `first`.
+    begins = rows.first.numpy()[:, 1:]
     return BatchStatistics(
-        num_steps=int(ended.size - np.count_nonzero(rows.first.numpy()[:, 1:])),
+        num_steps=int(begins.size - np.count_nonzero(begins)),
         versions=batch.policy_version.numpy(),
-        actors=np.broadcast_to(batch.actor.numpy()[:, np.newaxis], ended.shape)[ended],
-        returns=rows.episode_return.numpy()[:, 1:][ended],
-        lengths=rows.episode_steps.numpy()[:, 1:][ended],
+        actors=np.broadcast_to(batch.actor.numpy()[:, np.newaxis], begins.shape)[begins],
+        returns=rows.episode_return.numpy()[:, :-1][begins],
+        lengths=rows.episode_steps.numpy()[:, :-1][begins],
     )
 
 

@@ -19,7 +19,7 @@ from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.learner import Learner, default_device
 from impala_tf.logdir import SAVED_MODEL, LogDir
 from impala_tf.metrics import Metrics
-from impala_tf.networks import make_agent
+from impala_tf.networks import Agent, make_agent
 from impala_tf.partial_actor import PartialActor
 from impala_tf.profile import Profile
 from impala_tf.run import Run, save
@@ -73,9 +73,7 @@ def connect(config: Config, logdir: LogDir) -> Run:
         checkpoints.saved(learner.updates)
 
     agent = learner.agent
-    observation = ArraySpec(spaces.observation_space.shape, spaces.observation_space.dtype)
-    action = ArraySpec(agent.distribution.action_shape, np.dtype(agent.distribution.action_dtype.as_numpy_dtype))
-    spec = unroll_spec(config.unroll_length, observation, action, agent.distribution.num_parameters, agent.state_size)
+    spec = spec_for(agent, config.unroll_length)
     queue = UnrollQueue(spec, config.batch_size, unrolls_at_once(config), config.queue_capacity)
 
     weights = WeightStore(config.policy_lag)
@@ -92,6 +90,14 @@ def connect(config: Config, logdir: LogDir) -> Run:
     crew.on_stop(weights.close)
     crew.on_stop(staged.close)
     return Run(config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew)
+
+
+def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
+    """What the unrolls of an agent look like."""
+    space, distribution = agent.observation_space, agent.distribution
+    action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
+    observation = ArraySpec(space.shape, space.dtype)
+    return unroll_spec(unroll_length, observation, action, distribution.num_parameters, agent.state_size)
 
 
 def unrolls_at_once(config: Config) -> int:

@@ -177,7 +177,7 @@ class Parts:
     def recv(self):
         envs = self.random.permutation(list(self.ready))[:2]
         observation, reward, terminated, truncated = zip(*(self.ready.pop(i) for i in envs), strict=True)
-        return envs, np.stack(observation), np.array(reward), np.array(terminated), np.array(truncated)
+        return envs, np.stack(observation), np.array(reward), np.array(terminated), np.array(truncated), {}
 
 
 def test_unrolls_of_environments_handed_out_in_parts():

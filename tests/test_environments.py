@@ -133,6 +133,10 @@ def test_repeated_actions():
         ({"env_id": "cartpole-v1"}, r"did you mean CartPole-v1"),
         ({"env_id": "no_such_module:Env-v0"}, r"--env_id=no_such_module:Env-v0: unknown environment"),
         ({"network": "deep"}, r"--network=deep: needs an observation of shape .*; use --network=mlp"),
+        (
+            {"network": "shallow", "env_id": "MinAtar/Asterix-v1"},
+            r"with at least 20x20 pixels, but MinAtar/Asterix-v1 has .*; use --network=minatar",
+        ),
         ({"env_id": "Pendulum-v1"}, r"--env_id=Pendulum-v1: its action space Box\(.* supported: Discrete"),
         (
             {"env_id": "tests.environments:tests/Continuous-v0"},
@@ -204,6 +208,26 @@ def test_atari_settings_reach_the_games():
     assert after_the_same_actions(0.0) == 1 < after_the_same_actions(0.25)
 
 
+@pytest.mark.parametrize("vectorization", ["ale", "sync", pytest.param("envpool", marks=needs_envpool)])
+def test_lost_lives(vectorization):
+    """A life's end is `terminated` and nothing else: the game, its return and its length go on."""
+    settings = dict(env_id="ALE/Breakout-v5", num_action_repeats=4, vectorization=vectorization, num_envs=2)
+
+    def play(life_loss_ends_episode):
+        environment = make(life_loss_ends_episode=life_loss_ends_episode, **settings)
+        return rollout(environment, 700, action=lambda t, n: (np.arange(n) + t // 3) % 4)
+
+    games, lives = play(False), play(True)
+    for name in set(EnvOutput._fields) - {"terminated"}:
+        np.testing.assert_array_equal(getattr(games, name), getattr(lives, name), err_msg=name)
+    assert games.terminated.any()
+    assert (lives.terminated | ~games.terminated).all()
+    # Five lives a game: four ends that are no ends of games.
+    for i in range(2):
+        whole = np.flatnonzero(games.terminated[:, i])[0]
+        assert lives.terminated[: whole + 1, i].sum() == 5
+
+
 @pytest.mark.parametrize(
     "settings", [dict(vectorization="ale", **PONG), pytest.param(dict(vectorization="envpool"), marks=needs_envpool)]
 )
@@ -234,6 +258,7 @@ def test_parts_are_the_same_environments(settings):
     [
         ("ale_py", PONG, r"--env_id=ALE/Pong-v5: ale-py is not installed: pip install 'impala_tf\[atari\]'"),
         ("cv2", dict(vectorization="sync", **PONG), r"OpenCV is not installed: pip install 'impala_tf\[atari\]'"),
+        ("minatar.gym", dict(env_id="MinAtar/Asterix-v3"), r"MinAtar is not installed: pip install .*minatar"),
         ("envpool", dict(vectorization="envpool"), r"EnvPool is not installed: pip install 'impala_tf\[envpool\]'"),
     ],
 )
@@ -249,12 +274,23 @@ def test_missing_packages_name_their_extra(package, settings, message, monkeypat
         (dict(vectorization="ale"), r"--vectorization=ale: needs an ALE id, such as ALE/Pong-v5"),
         (dict(vectorization="native", **PONG), r"--vectorization=native: ALE/Pong-v5 has no vector form of its own"),
         (dict(envs_per_step=2), r"--envs_per_step=2: works with --vectorization=ale or envpool; auto is native"),
+        (dict(life_loss_ends_episode=True), r"--life_loss_ends_episode=true: needs an ALE id"),
         (dict(env_id="ALE/Ping-v5"), r"unknown environment .*did you mean ALE/Pong-v5"),
     ],
 )
 def test_back_ends_that_do_not_fit(settings, message):
     with pytest.raises(SettingError, match=message):
         environments.spec_of(Config(**settings))
+
+
+@pytest.mark.parametrize(("version", "num_actions"), [("v0", 6), ("v1", 3)])
+def test_minatar(version, num_actions):
+    spec = environments.spec_of(Config(env_id=f"MinAtar/Breakout-{version}", network="minatar"))
+    assert (spec.observation_space.shape, spec.action_space.n) == ((10, 10, 4), num_actions)
+    rows = rollout(make(f"MinAtar/Breakout-{version}"), 200)
+    check_types(rows)
+    assert rows.observation.dtype == bool
+    assert rows.first[1:].any()
 
 
 @needs_envpool

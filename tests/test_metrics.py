@@ -29,11 +29,21 @@ def make_batch(version=0):
 
 def test_what_is_read_off_a_batch():
     statistics = batch_statistics(make_batch())
-    # Episodes end at rows (2, 0), (3, 1) by a time limit, (5, 2); the one at row 0 belongs to the unroll before.
-    assert statistics.returns.tolist() == [2 * B + 0, 3 * B + 1, 5 * B + 2]
-    assert statistics.lengths.tolist() == [2 * B + 0, 3 * B + 1, 5 * B + 2]
-    assert statistics.actors.tolist() == [0, 1, 2]
+    # Episodes end at rows (2, 0) and (3, 1), the second by a time limit, and row 0 of environment 3 begins one whose
+    # predecessor belongs to the unroll before. What happens at row T = 5 is seen in the next unroll.
+    assert statistics.returns.tolist() == [2 * B + 0, 3 * B + 1]
+    assert statistics.lengths.tolist() == [2 * B + 0, 3 * B + 1]
+    assert statistics.actors.tolist() == [0, 1]
     assert statistics.num_steps == T * B - 2, "two steps were resets; the first row 0 is no step of this unroll"
+
+
+def test_a_lost_life_is_no_end_of_an_episode():
+    batch = make_batch()
+    rows = batch.env_outputs
+    lost = rows.terminated.numpy()
+    lost[:, 1] = True
+    again = batch_statistics(batch._replace(env_outputs=rows._replace(terminated=tf.constant(lost))))
+    assert again.returns.tolist() == batch_statistics(batch).returns.tolist()
 
 
 def test_rows_of_the_csv_and_tensorboard(tmp_path):
@@ -53,17 +63,15 @@ def test_rows_of_the_csv_and_tensorboard(tmp_path):
     assert (first["total"], first["ratio_max"], first["ratio_min"]) == (2.0, 2.0, 0.25)
     # Update 1 used weights 0: lag 0. Update 4 used weights 1: two updates had come between.
     assert (first["policy_lag_mean"], first["policy_lag_max"]) == (1.0, 2.0)
-    assert (first["learning_rate"], first["queue_size"], first["episodes"]) == (0.125, 7, 6)
-    np.testing.assert_allclose(
-        [first["episode_return_last_100"], first["episode_return"]], np.mean([8, 13, 22]), rtol=1e-5
-    )
-    assert second["episodes"] == 9
+    assert (first["learning_rate"], first["queue_size"], first["episodes"]) == (0.125, 7, 4)
+    np.testing.assert_allclose([first["episode_return_last_100"], first["episode_return"]], np.mean([8, 13]), rtol=1e-5)
+    assert second["episodes"] == 6
     assert second["total"] == 5.0
 
     episodes = rows_of(tmp_path / "episodes.csv")
-    assert [e["episode_return"] for e in episodes] == [8, 13, 22] * 3
-    assert [e["actor"] for e in episodes] == [0, 1, 2] * 3
-    assert [e["environment_frames"] for e in episodes] == [100] * 3 + [200] * 3 + [300] * 3
+    assert [e["episode_return"] for e in episodes] == [8, 13] * 3
+    assert [e["actor"] for e in episodes] == [0, 1] * 3
+    assert [e["environment_frames"] for e in episodes] == [100] * 2 + [200] * 2 + [300] * 2
 
     (events,) = tmp_path.glob("events*")
     scalars = {}
@@ -73,7 +81,7 @@ def test_rows_of_the_csv_and_tensorboard(tmp_path):
                 assert (event.step, value.tag, value.tensor.string_val) == (300, "bottleneck", [b"nothing"])
             scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
     assert scalars["losses/total"] == [(200, 2.0), (300, 5.0)]
-    assert [value for _, value in scalars["episodes/episode_return"]] == [8, 13, 22] * 3
+    assert [value for _, value in scalars["episodes/episode_return"]] == [8, 13] * 3
     assert scalars["run/learning_rate"][0] == (200, 0.125)
 
 
@@ -90,14 +98,14 @@ def test_restored_they_go_on_without_a_seam(tmp_path):
     resumed = Metrics(tmp_path, NAMES)
     resumed.restore(state, 100)
     assert resumed.seconds == state["seconds"]
-    assert resumed.mean_return() == np.mean([8, 13, 22])
+    assert resumed.mean_return() == np.mean([8, 13])
     resumed.record(150, 2, 0.45, statistics, tf.zeros([3]))
     resumed.write_row(0)
     rows = rows_of(tmp_path / "metrics.csv")
     assert [row["environment_frames"] for row in rows] == [100, 150]
-    assert [row["episodes"] for row in rows] == [3, 6]
+    assert [row["episodes"] for row in rows] == [2, 4]
     assert rows[1]["seconds"] >= rows[0]["seconds"]
-    assert [row["environment_frames"] for row in rows_of(tmp_path / "episodes.csv")] == [100] * 3 + [150] * 3
+    assert [row["environment_frames"] for row in rows_of(tmp_path / "episodes.csv")] == [100] * 2 + [150] * 2
 
 
 def test_an_empty_csv_is_begun_anew(tmp_path):

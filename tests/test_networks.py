@@ -1,3 +1,5 @@
+import functools
+
 import gymnasium as gym
 import keras
 import numpy as np
@@ -6,9 +8,9 @@ import tensorflow as tf
 
 from impala_tf import distributions
 from impala_tf.config import Config
-from impala_tf.networks import Agent, DeepTorso, InstructionEncoder, LSTMCore, ShallowTorso, convolutions, make_agent
+from impala_tf.networks import Agent, DeepTorso, InstructionEncoder, LSTMCore, convolutions, make_agent
 from impala_tf.networks.agent import Trunk
-from impala_tf.networks.torsos import FanInTruncatedNormal, ParallelTorso
+from impala_tf.networks.torsos import SHALLOW, ConvolutionalTorso, FanInTruncatedNormal, ParallelTorso
 
 BOX = gym.spaces.Box(-1, 1, (4,), np.float32)
 ACTIONS = gym.spaces.Discrete(3)
@@ -18,7 +20,9 @@ def num_parameters(agent):
     return sum(int(np.prod(v.shape)) for v in agent.variables)
 
 
-@pytest.mark.parametrize(("torso", "expected"), [(ShallowTorso, 1_230_426), (DeepTorso, 1_628_010)])
+@pytest.mark.parametrize(
+    ("torso", "expected"), [(functools.partial(ConvolutionalTorso, *SHALLOW), 1_230_426), (DeepTorso, 1_628_010)]
+)
 def test_parameter_counts_of_the_dmlab_networks(torso, expected):
     """Figure 3 with language, LSTM 256, last action and reward, 9 actions: 1.2M and 1.6M."""
     space = gym.spaces.Dict(frame=gym.spaces.Box(0, 255, (72, 96, 3), np.uint8), instruction=gym.spaces.Text(100))
@@ -31,7 +35,12 @@ def test_parameter_counts_of_the_dmlab_networks(torso, expected):
 @pytest.mark.parametrize(
     ("network", "expected"),
     # Shallow: conv 12,336, FC 9 * 9 * 32 * 256 + 256, heads 7 * 257. Deep: conv 97,744, FC 11 * 11 * 32 * 256 + 256.
-    [("shallow", 12_336 + 663_808 + 1799), ("deep", 97_744 + 991_488 + 1799)],
+    # Nature: conv 8,224 + 32,832 + 36,928, FC 7 * 7 * 64 * 512 + 512, heads 7 * 513.
+    [
+        ("shallow", 12_336 + 663_808 + 1799),
+        ("deep", 97_744 + 991_488 + 1799),
+        ("nature", 77_984 + 1_606_144 + 3591),
+    ],
 )
 def test_parameter_counts_of_the_atari_networks(network, expected):
     """84x84, 4 stacked frames, no LSTM, 6 actions."""
@@ -40,8 +49,15 @@ def test_parameter_counts_of_the_atari_networks(network, expected):
     assert num_parameters(agent) == expected
 
 
+def test_the_minatar_network():
+    """Young & Tian's: conv 9 * C * 16 + 16, FC 8 * 8 * 16 * 128 + 128, heads; boolean planes."""
+    config = Config(network="minatar", separate_value_network=False)
+    agent = make_agent(config, gym.spaces.Box(0, 1, (10, 10, 4), bool), gym.spaces.Discrete(6))
+    assert num_parameters(agent) == 592 + 131_200 + 7 * 129
+
+
 def test_frames_are_scaled_to_one():
-    torso = ShallowTorso(seed=1)
+    torso = ConvolutionalTorso(*SHALLOW, seed=1)
     bright = np.full((1, 84, 84, 4), 255, np.uint8)
     np.testing.assert_allclose(torso(tf.constant(bright)), torso(tf.ones([1, 84, 84, 4])), rtol=1e-4, atol=1e-5)
 

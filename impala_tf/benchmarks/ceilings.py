@@ -17,8 +17,8 @@ from impala_tf.inference import LocalPolicy
 from impala_tf.learner import Learner, default_device
 from impala_tf.networks import make_agent
 from impala_tf.networks.agent import zeros
-from impala_tf.types import ArraySpec, Unroll
-from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, UnrollWriter, unroll_spec
+from impala_tf.types import Unroll
+from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, UnrollWriter
 
 BATCHES = (1, 8, 64)  # Of the policy alone, beside the run's own.
 
@@ -27,7 +27,7 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
     """A row for each part, then the whole with its efficiency: whole / (cores / sum of the parts' CPU secs a step)."""
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = spec_for(agent, config)
+    spec = train.spec_for(agent, config.unroll_length)
     num_envs = train.unrolls_at_once(config) if not config.envs_per_step else config.envs_per_step
     parts = {
         "environment": functools.partial(environment, config, spaces, secs),
@@ -61,13 +61,6 @@ def _row(name: str, rate: Rate) -> dict[str, Any]:
         "steps_per_sec": rate.steps_per_sec,
         "cpu_us_per_step": 1e6 * rate.cpu_secs_per_step,
     }
-
-
-def spec_for(agent, config: Config) -> UnrollSpec:
-    space = agent.observation_space
-    action = ArraySpec(agent.distribution.action_shape, np.dtype(agent.distribution.action_dtype.as_numpy_dtype))
-    parameters = agent.distribution.num_parameters
-    return unroll_spec(config.unroll_length, ArraySpec(space.shape, space.dtype), action, parameters, agent.state_size)
 
 
 def environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:

@@ -70,7 +70,7 @@ class Ale(SeparatelySeeded):
     def begin(self) -> None:
         observation, info = self._env.reset(seed=self._seeds)
         no = np.zeros(len(observation), bool)
-        self._begins = (info["env_id"], observation, np.zeros(len(observation), np.float32), no, no)
+        self._begins = (info["env_id"], observation, np.zeros(len(observation), np.float32), no, no, info)
 
     def send(self, actions: np.ndarray, ready: np.ndarray) -> None:
         del ready  # It remembers whom it handed out.
@@ -81,7 +81,7 @@ class Ale(SeparatelySeeded):
             begins, self._begins = self._begins, None
             return begins
         observation, reward, terminated, truncated, info = self._env.recv()
-        return info["env_id"], observation, reward, terminated, truncated
+        return info["env_id"], observation, reward, terminated, truncated, info
 
     def close(self) -> None:
         self._env.close()
@@ -111,7 +111,7 @@ class EnvPool(SeparatelySeeded):
 
     def recv(self):
         observation, reward, terminated, truncated, info = self._env.recv()
-        return info["env_id"], observation, reward, terminated, truncated
+        return info["env_id"], observation, reward, terminated, truncated, info
 
     def close(self) -> None:
         self._env.close()
@@ -132,17 +132,19 @@ def make_vector_environment(
     how = "sync" if render_mode else _vectorization(config)
     settings: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
     seeds = _seeds(seed, actor, num_envs)
+    ends_on_life_loss = config.life_loss_ends_episode
     if how in IN_THREADS:
-        return VectorEnvironment(_make_in_threads(config, how, num_envs, num_envs, seeds), seeds)
+        env = _make_in_threads(config, how, num_envs, num_envs, seeds)
+        return VectorEnvironment(env, seeds, ends_on_life_loss)
     spec = _gym_spec(config)
     if how == "native":
         return VectorEnvironment(gym.make_vec(spec, num_envs, "vector_entry_point", **settings), seeds)
     make = functools.partial(_make_one, config, settings)
     if how == "sync":
-        return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds)
+        return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds, ends_on_life_loss)
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
     make = functools.partial(_in_process, make)
-    return VectorEnvironment(AsyncVectorEnv([make] * num_envs, context="spawn"), seeds)
+    return VectorEnvironment(AsyncVectorEnv([make] * num_envs, context="spawn"), seeds, ends_on_life_loss)
 
 
 def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:
@@ -150,7 +152,7 @@ def make_partial_environment(config: Config, seed: int, actor: int, num_envs: in
     env = _make_in_threads(
         config, _vectorization(config), num_envs, config.envs_per_step, _seeds(seed, actor, num_envs)
     )
-    return PartialEnvironment(env, num_envs, config.envs_per_step)
+    return PartialEnvironment(env, num_envs, config.envs_per_step, config.life_loss_ends_episode)
 
 
 def _seeds(seed: int, actor: int, num_envs: int) -> list[int]:
@@ -266,11 +268,7 @@ def spec_of(config: Config) -> EnvironmentSpec:
             f"--env_id={config.env_id}: its observation space {_one_line(observation_space)} is not supported; "
             "supported: Box, Discrete"
         )
-    if config.network in ("shallow", "deep") and len(observation_space.shape or ()) != 3:
-        raise SettingError(
-            f"--network={config.network}: needs an observation of shape [height, width, channels], but "
-            f"{config.env_id} has {_one_line(observation_space)}; use --network=mlp"
-        )
+    _check_network(config, observation_space)
     if not isinstance(action_space, gym.spaces.Discrete):
         raise SettingError(
             f"--env_id={config.env_id}: its action space {_one_line(action_space)} is not supported; "
@@ -279,7 +277,28 @@ def spec_of(config: Config) -> EnvironmentSpec:
     return EnvironmentSpec(observation_space, action_space, vectorization)
 
 
+# Height and width that the convolutions without padding need at least.
+SMALLEST_IMAGE = {"minatar": 3, "shallow": 20, "nature": 36, "deep": 1}
+
+
+def _check_network(config: Config, observation_space: gym.Space) -> None:
+    smallest = SMALLEST_IMAGE.get(config.network)
+    if smallest is None:
+        return
+    shape = observation_space.shape or ()
+    if len(shape) != 3 or sorted(shape)[1] < smallest:
+        raise SettingError(
+            f"--network={config.network}: needs an observation of shape [height, width, channels] with at least "
+            f"{smallest}x{smallest} pixels, but {config.env_id} has {_one_line(observation_space)}; "
+            f"use --network={'minatar' if len(shape) == 3 and sorted(shape)[1] >= 3 else 'mlp'}"
+        )
+
+
 def _check_backend(config: Config) -> None:
+    if config.life_loss_ends_episode and not config.env_id.startswith("ALE/"):
+        raise SettingError(
+            f"--life_loss_ends_episode=true: needs an ALE id, such as ALE/Pong-v5; given: {config.env_id}"
+        )
     how = config.vectorization
     if how == "envpool":
         _envpool(config)
@@ -323,6 +342,8 @@ def _gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
     try:
         if env_id.startswith("ALE/"):
             atari.register(env_id)
+        if env_id.startswith("MinAtar/"):
+            _register_minatar(env_id)
         # gym.spec alone would not import the module of a "module:id".
         module, _, name = env_id.rpartition(":")
         if module:
@@ -335,6 +356,16 @@ def _gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
         close = close or [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.4)]
         hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.pprint_registry()"
         raise SettingError(f"--env_id={env_id}: unknown environment ({_one_line(error)}); {hint}") from error
+
+
+def _register_minatar(env_id: str) -> None:
+    if env_id in gym.registry:
+        return
+    try:
+        import minatar.gym
+    except ImportError:
+        raise SettingError(f"--env_id={env_id}: MinAtar is not installed: pip install 'impala_tf[minatar]'") from None
+    minatar.gym.register_envs()
 
 
 def _one_line(value: object) -> str:

@@ -13,14 +13,19 @@ CLOSE_SECS = 5  # How long environments in other processes may take to finish th
 
 
 class _Episodes:
-    """Returns and lengths of the running episodes, and which rows begin one."""
+    """Returns and lengths of the running episodes, and which rows begin one.
 
-    def __init__(self, num_envs: int):
+    ends_on_life_loss: rows that lose a life, known from info["lives"], are terminated for the learner; the episode, its
+    return and its length go on, and the next row is not `first`.
+    """
+
+    def __init__(self, num_envs: int, ends_on_life_loss: bool):
         self._ended = np.ones(num_envs, bool)
         self._return = np.zeros(num_envs, np.float32)
         self._steps = np.zeros(num_envs, np.int32)
+        self._lives = np.zeros(num_envs, np.int32) if ends_on_life_loss else None
 
-    def row(self, envs: np.ndarray | slice, reward, terminated, truncated, observation) -> EnvOutput:
+    def row(self, envs: np.ndarray | slice, reward, terminated, truncated, observation, info: dict) -> EnvOutput:
         """The row that the environments `envs` emitted. A row after the end of an episode, or the very first, is
         `first`. All arrays are new: the row goes on living after the next one."""
         assert terminated.dtype == truncated.dtype == bool, (terminated.dtype, truncated.dtype)
@@ -32,6 +37,10 @@ class _Episodes:
         self._ended[envs] = terminated | truncated
         self._return[envs] = episode_return
         self._steps[envs] = episode_steps
+        if self._lives is not None:
+            lives = np.asarray(info["lives"])
+            terminated = terminated | (continues & (lives < self._lives[envs]))
+            self._lives[envs] = lives
         return EnvOutput(reward, terminated, truncated, first, observation, episode_return, episode_steps)
 
 
@@ -46,27 +55,29 @@ class VectorEnvironment:
 
     env: a gymnasium vector in NEXT_STEP autoreset mode.
     seeds: an int for each environment; a native vector has one random generator and takes the first.
+    ends_on_life_loss: see `_Episodes`.
     """
 
-    def __init__(self, env: Any, seeds: list[int]):
+    def __init__(self, env: Any, seeds: list[int], ends_on_life_loss: bool = False):
         _check_mode(env)
         self._env = env
         self._seeds = seeds
         self.num_envs = env.num_envs
-        self._episodes = _Episodes(self.num_envs)
+        self._ends_on_life_loss = ends_on_life_loss
+        self._episodes = _Episodes(self.num_envs, ends_on_life_loss)
 
     def reset(self) -> EnvOutput:
         """Begins an episode in every environment: a row in which all are `first`."""
         takes_list = isinstance(self._env.unwrapped, SyncVectorEnv | AsyncVectorEnv | SeparatelySeeded)
-        observation, _ = self._env.reset(seed=self._seeds if takes_list else self._seeds[0])
-        self._episodes = _Episodes(self.num_envs)
+        observation, info = self._env.reset(seed=self._seeds if takes_list else self._seeds[0])
+        self._episodes = _Episodes(self.num_envs, self._ends_on_life_loss)
         nothing, no = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
-        return self._episodes.row(slice(None), nothing, no, no, observation)
+        return self._episodes.row(slice(None), nothing, no, no, observation, info)
 
     def step(self, actions: np.ndarray) -> EnvOutput:
         """Takes actions [B, ...]; those of environments whose last row ended an episode are ignored."""
-        observation, reward, terminated, truncated, _ = self._env.step(actions)
-        return self._episodes.row(slice(None), reward, terminated, truncated, observation)
+        observation, reward, terminated, truncated, info = self._env.step(actions)
+        return self._episodes.row(slice(None), reward, terminated, truncated, observation, info)
 
     def render(self) -> np.ndarray:
         """[height, width, 3] uint8, of the first environment; needs render_mode="rgb_array"."""
@@ -135,12 +146,12 @@ class PartialEnvironment:
     env: has `begin`, `send` and `recv`, see `backends.py`.
     """
 
-    def __init__(self, env: Any, num_envs: int, num_ready: int):
+    def __init__(self, env: Any, num_envs: int, num_ready: int, ends_on_life_loss: bool = False):
         _check_mode(env)
         self._env = env
         self.num_envs = num_envs
         self.num_ready = num_ready
-        self._episodes = _Episodes(num_envs)
+        self._episodes = _Episodes(num_envs, ends_on_life_loss)
         self._ready = np.zeros(0, np.int32)
 
     def reset(self) -> tuple[np.ndarray, EnvOutput]:
@@ -154,8 +165,8 @@ class PartialEnvironment:
         return self._receive()
 
     def _receive(self) -> tuple[np.ndarray, EnvOutput]:
-        self._ready, observation, reward, terminated, truncated = self._env.recv()
-        return self._ready, self._episodes.row(self._ready, reward, terminated, truncated, observation)
+        self._ready, observation, reward, terminated, truncated, info = self._env.recv()
+        return self._ready, self._episodes.row(self._ready, reward, terminated, truncated, observation, info)
 
     def close(self) -> None:
         self._env.close()

@@ -2,6 +2,6 @@
 
 from impala_tf.networks.agent import Agent, make_agent
 from impala_tf.networks.cores import LSTMCore
-from impala_tf.networks.torsos import DeepTorso, InstructionEncoder, MLPTorso, ShallowTorso
+from impala_tf.networks.torsos import ConvolutionalTorso, DeepTorso, InstructionEncoder, MLPTorso
 
-__all__ = ["Agent", "DeepTorso", "InstructionEncoder", "LSTMCore", "MLPTorso", "ShallowTorso", "make_agent"]
+__all__ = ["Agent", "ConvolutionalTorso", "DeepTorso", "InstructionEncoder", "LSTMCore", "MLPTorso", "make_agent"]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from impala_tf import distributions
 from impala_tf.config import Config
 from impala_tf.networks.cores import LSTMCore
-from impala_tf.networks.torsos import DeepTorso, MLPTorso, ShallowTorso, dense
+from impala_tf.networks.torsos import MINATAR, NATURE, SHALLOW, ConvolutionalTorso, DeepTorso, MLPTorso, dense
 from impala_tf.types import PolicyStep
 
 
@@ -155,7 +155,10 @@ def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Laye
         if isinstance(space, gym.spaces.Discrete):
             return MLPTorso(config.hidden_sizes, config.activation, seed, int(space.n), int(space.start))
         return MLPTorso(config.hidden_sizes, config.activation, seed)
-    return ShallowTorso(seed) if config.network == "shallow" else DeepTorso(seed)
+    if config.network == "deep":
+        return DeepTorso(seed)
+    convolutions, units = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}[config.network]
+    return ConvolutionalTorso(convolutions, units, seed)
 
 
 def make_agent(config: Config, observation_space: gym.Space, action_space: gym.Space) -> Agent:

@@ -77,13 +77,21 @@ class MLPTorso(keras.layers.Layer):
         return features
 
 
-class ShallowTorso(keras.layers.Layer):
-    """Figure 3, left: Conv 16 8x8/4, Conv 32 4x4/2, FC 256. [N, height, width, channels] -> [N, 256]."""
+# Convolutions without padding as (filters, kernel size, stride), then the units of a fully connected layer.
+SHALLOW = (((16, 8, 4), (32, 4, 2)), 256)  # Figure 3, left.
+NATURE = (((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512)  # Mnih et al. 2015.
+MINATAR = (((16, 3, 1),), 128)  # Young & Tian 2019.
 
-    def __init__(self, seed: int):
+
+class ConvolutionalTorso(keras.layers.Layer):
+    """Convolutions with ReLU, then a fully connected layer with ReLU. [N, height, width, channels] -> [N, units]."""
+
+    def __init__(self, convolutions: tuple[tuple[int, int, int], ...], units: int, seed: int):
         super().__init__()
-        self._convolutions = [_conv(16, 8, seed, strides=4), _conv(32, 4, seed + 1, strides=2)]
-        self._output = dense(256, seed + 2)
+        self._convolutions = [
+            _conv(filters, kernel, seed + i, strides=stride) for i, (filters, kernel, stride) in enumerate(convolutions)
+        ]
+        self._output = dense(units, seed + len(convolutions))
 
     def call(self, observation):
         features = as_images(observation)
