@@ -32,6 +32,7 @@ class BaseActor:
         self._seeds = np.random.SeedSequence([seed, index]).generate_state(spec.unroll_length) >> 1
         self._error: Exception | None = None
         self._run_rows: Callable | None = None
+        self.calls = 0  # Of the graph, that have ended.
 
     @property
     def agent(self) -> Agent:
@@ -56,7 +57,9 @@ class BaseActor:
         if self._run_rows is None:
             self._run_rows = direct_call(self._rows, inputs)
         try:
-            return self._run_rows(inputs)
+            outputs = self._run_rows(inputs)
+            self.calls += 1
+            return outputs
         except tf.errors.OpError:
             if self._error is not None:  # Came through numpy_function, which makes a text of it.
                 raise self._error from None
@@ -94,6 +97,8 @@ class Actor(BaseActor):
         self._group = group
         self._writer: UnrollWriter
         self._row: EnvOutput | None = None
+        # Of joined vectors, which one each environment belongs to.
+        self._actors = index + getattr(environment, "parts", np.zeros(environment.num_envs, np.int32))
         self._inputs: list = []  # Of the next row's policy call.
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
@@ -110,7 +115,7 @@ class Actor(BaseActor):
         self.environment_secs = 0.0
         self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
         last_action, core_state = (np.asarray(x) for x in self._inputs[-2:])
-        self._writer.write_start(last_action, core_state, policy_version, self.index)
+        self._writer.write_start(last_action, core_state, policy_version, self._actors)
         self._writer.write_row(0, self._row)
         outputs = self._run(flat_weights, self._inputs)
         self._inputs = outputs[: len(self._inputs)]

@@ -73,10 +73,12 @@ def read_old(path: str, suite: str) -> dict[str, Any]:
         old = json.loads(pathlib.Path(path).read_text())
         if old["suite"] != suite:
             raise SettingError(f"--compare={path}: is of --suite={old['suite']}, not {suite}")
-        assert all("name" in row for row in old["rows"])
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        if isinstance(error, SettingError):
-            raise
+        for row in old["rows"]:
+            float(row[next(figure for figure in FIGURES if figure in row)])
+            str(row["name"])
+    except SettingError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise SettingError(f"--compare={path}: is not a result of this command ({error})") from None
     return old
 
@@ -98,7 +100,10 @@ def output_path(given: str, suite: str) -> pathlib.Path:
 def collect(rows: Iterable[dict[str, Any]], result: dict[str, Any], path: pathlib.Path) -> None:
     """Takes the rows one by one into result["rows"], shows each, writes all of them; ends early on a signal."""
     started = time.perf_counter()
-    with signals.requests() as request, tqdm.tqdm(unit="rows", disable=None) as bar:
+    with (
+        signals.requests("finishing the row in hand; what was measured is kept") as request,
+        tqdm.tqdm(unit="rows", disable=None) as bar,
+    ):
         for row in rows:
             result["rows"].append(row)
             result["secs_in_all"] = round(time.perf_counter() - started, 1)

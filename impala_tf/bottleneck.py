@@ -27,11 +27,14 @@ class Seconds(NamedTuple):
     gradient: float
 
 
-def explain(seconds: Seconds, rows_per_call: int, batch_size: int) -> str:
+def explain(seconds: Seconds, rows_per_call: int, batch_size: int, architecture: str = "impala") -> str:
     """Two lines: the figures, and what is the limit and what to try.
 
     rows_per_call: environments in one policy call. batch_size: unrolls in a batch.
     """
+    if seconds.wait + seconds.update == 0:
+        return "no update was timed"
+    more_rows = "raise --num_envs_per_actor" + (" with --batch_size" if architecture != "impala" else "")
     waited = _share(seconds.wait, seconds.wait + seconds.update)
     actors = seconds.weights + seconds.turn + seconds.act + seconds.put
     blocked = _share(seconds.put, actors)
@@ -59,8 +62,8 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int) -> str:
         )
     else:
         verdict = (
-            f"the policy is the limit (calls of {rows_per_call} rows): raise --num_envs_per_actor, or use a smaller "
-            "network, or --dynamic_batching on a GPU"
+            f"the policy is the limit (calls of {rows_per_call} rows): {more_rows}, or use a smaller network, or "
+            "--dynamic_batching on a GPU"
         )
     if idle > _MUCH and waited > _MUCH:
         verdict += "; actors and learner wait for each other, which --architecture=impala avoids"
@@ -69,6 +72,8 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int) -> str:
 
 def explain_workers(seconds: Seconds, rows_per_call: int) -> str:
     """The same for A3C, where the workers do everything."""
+    if seconds.update == 0:
+        return "no update was timed"
     parts = {
         "acting": seconds.act,
         "computing gradients": seconds.gradient,
@@ -90,7 +95,9 @@ def explain_workers(seconds: Seconds, rows_per_call: int) -> str:
     elif in_environment > 0.5:
         verdict = "the environments are the limit: a faster form of them, --vectorization=async, more --num_actors"
     else:
-        verdict = f"the policy is the limit (calls of {rows_per_call} rows): raise --num_envs_per_actor"
+        verdict = (
+            f"the policy is the limit (calls of {rows_per_call} rows): raise --num_envs_per_actor with --batch_size"
+        )
     return f"{figures}\n{verdict}"
 
 

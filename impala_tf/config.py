@@ -84,14 +84,18 @@ class Config:
     )
     vectorization: str = setting(
         "auto",
-        "How the environments of one actor step. auto: ale for ALE ids, else the id's own vector form if it has one "
-        "and there are at least 4, else sync. native: the id's own. sync: one after the other. async: a process each. "
-        "ale, envpool: the vectors of these libraries, in C++ threads.",
+        "How the environments of one actor step. auto: ale for preprocessed ALE ids, else the id's own vector form if "
+        "it has one and there are at least 4, else sync. native: the id's own. sync: one after the other. async: a "
+        "process each. ale, envpool: the vectors of these libraries, in C++ threads.",
         choices=("auto", "native", "sync", "async", "ale", "envpool"),
         environment=True,
     )
     env_threads: int = setting(
-        0, "Threads that step one actor's environments, with ale and envpool; 0: one per core.", "threads", low=0
+        0,
+        "Threads that step one actor's environments, with ale and envpool; 0: one per core.",
+        "threads",
+        low=0,
+        high=1024,
     )
     envs_per_step: int = setting(
         0,
@@ -105,9 +109,16 @@ class Config:
         "ALE ids: grey 84x84 frames, the maximum over the last two, stacked; false: the id as it is.",
         source=f"{PAPER} table G.1",
         environment=True,
+        network=True,
     )
     frame_stack: int = setting(
-        4, "ALE ids: frames in an observation.", "frames", f"{PAPER} table G.1: 4", low=1, environment=True
+        4,
+        "ALE ids: frames in an observation.",
+        "frames",
+        f"{PAPER} table G.1: 4",
+        low=1,
+        environment=True,
+        network=True,
     )
     noop_max: int = setting(
         30, "ALE ids: an episode begins with 1 to this many no-ops.", "frames", f"{PAPER}: 30", low=0, environment=True
@@ -127,7 +138,11 @@ class Config:
         environment=True,
     )
     full_action_set: bool = setting(
-        False, "ALE ids: all 18 actions instead of the game's own.", source=f"{PAPER}: false", environment=True
+        False,
+        "ALE ids: all 18 actions instead of the game's own.",
+        source=f"{PAPER}: false",
+        environment=True,
+        network=True,
     )
 
     # Actors.
@@ -139,7 +154,8 @@ class Config:
     concurrent_actors: int = setting(
         0,
         "Actors that act at the same time; the others wait for a turn of one unroll. 0: as many as there are cores but "
-        "one, since threads that step Python environments hinder each other; all with async or dynamic batching.",
+        "one, since threads that step Python environments hinder each other; all with async, ale, envpool and with "
+        "dynamic batching.",
         "actors",
         low=0,
     )
@@ -240,15 +256,11 @@ class Config:
                 f"--dynamic_batching_min={self.dynamic_batching_min}: must be at most "
                 f"--dynamic_batching_max={self.dynamic_batching_max}"
             )
-        if self.dynamic_batching and self.dynamic_batching_max < self.num_envs_per_actor:
+        rows = "envs_per_step" if self.envs_per_step else "num_envs_per_actor"
+        if self.dynamic_batching and self.dynamic_batching_max < getattr(self, rows):
             raise SettingError(
                 f"--dynamic_batching_max={self.dynamic_batching_max}: must be at least "
-                f"--num_envs_per_actor={self.num_envs_per_actor}, the rows of one actor's request"
-            )
-        if self.envs_per_step and self.vectorization not in ("auto", "ale", "envpool"):
-            raise SettingError(
-                f"--envs_per_step={self.envs_per_step}: works with --vectorization=ale or envpool, "
-                f"given: {self.vectorization}"
+                f"--{rows}={getattr(self, rows)}, the rows of one actor's request"
             )
         if self.envs_per_step > self.num_envs_per_actor:
             raise SettingError(

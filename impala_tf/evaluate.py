@@ -111,14 +111,15 @@ def run(
     if video:
         _check_video(video)
     check_export(saved_model, flag)
-    if env_id:
-        environments.spec_of(Config(env_id=env_id))
+    config = environment_of(saved_model, env_id)
+    if video and config.vectorization == "envpool":
+        raise SettingError(f"--video={video}: EnvPool's environments cannot be drawn")
+    spec = environments.spec_of(config)
     import_tensorflow()
     from impala_tf.export import ExportedAgent
 
     agent = ExportedAgent(saved_model)
-    config = Config(**(agent.environment | ({"env_id": env_id} if env_id else {})))
-    agent.check_fits(environments.spec_of(config), config.env_id)
+    agent.check_fits(spec, config.env_id)
 
     environment = environments.make_vector_environment(config, seed, 0, min(NUM_ENVIRONMENTS, num_episodes))
     result: dict[str, Any] = dict(env_id=config.env_id, saved_model=str(saved_model), greedy=greedy, seed=seed)
@@ -136,6 +137,21 @@ def run(
     if video:
         record(agent, config, seed, greedy, video)
         print(f"one episode as a video: {video}")
+
+
+def environment_of(saved_model: pathlib.Path, env_id: str) -> Config:
+    """The settings that the agent was trained in. In another environment than that the back end is chosen anew."""
+    from impala_tf.logdir import INFO_FILE
+
+    try:
+        settings = json.loads((saved_model / INFO_FILE).read_text())["environment"]
+        if env_id and env_id != settings["env_id"]:
+            settings |= {"env_id": env_id, "vectorization": "auto"}
+        return Config(**settings)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, SettingError):
+            raise
+        raise SettingError(f"--saved_model={saved_model}: cannot be loaded ({INFO_FILE}: {error})") from None
 
 
 def record(agent, config: Config, seed: int, greedy: bool, path: pathlib.Path) -> None:

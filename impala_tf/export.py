@@ -78,8 +78,6 @@ class ExportedAgent:
 
     def __init__(self, directory: pathlib.Path):
         try:
-            info = json.loads((directory / INFO_FILE).read_text())
-            self.environment: dict = info["environment"]
             self._model = tf.saved_model.load(str(directory))
             self._step = self._model.signatures["step"]
             self._initial_state = self._model.signatures["initial_state"]

@@ -101,9 +101,12 @@ class Metrics:
     @property
     def seconds(self) -> float:
         """Of training, from the first update on, over all parts of a resumed run; start-up is not in it."""
-        if self._first_update is None:
-            return self._seconds_before
-        return self._seconds_before + time.perf_counter() - self._first_update
+        return self._seconds_before + self.seconds_here
+
+    @property
+    def seconds_here(self) -> float:
+        """The part of them in this process."""
+        return 0.0 if self._first_update is None else time.perf_counter() - self._first_update
 
     def mean_return(self) -> float:
         """Of the last 100 episodes; nan before the first."""
@@ -114,7 +117,8 @@ class Metrics:
     def timer(self, name: str):
         """Adds the seconds of its block to the column secs/name."""
         start = time.perf_counter()
-        with self.trace(name) if self.trace else contextlib.nullcontext():
+        trace = self.trace
+        with trace(name) if trace else contextlib.nullcontext():
             yield
         self.add_seconds(name, time.perf_counter() - start)
 

@@ -17,7 +17,8 @@ class PartialActor(BaseActor):
     """As `Actor`, over a `PartialEnvironment`: each environment is at a row of its own in an unroll of its own.
 
     One graph makes T policy calls of R rows. What ends in it is handed out, so an unroll may span two graph calls and
-    thereby two versions of the weights; V-trace corrects for that, and the unroll's version is that of its start.
+    thereby two versions of the weights; V-trace corrects for that, and the unroll's version is that of its first
+    action.
     """
 
     def __init__(self, index: int, environment: PartialEnvironment, policy: Policy, spec: UnrollSpec, seed: int):
@@ -62,6 +63,10 @@ class PartialActor(BaseActor):
     def _exchange(self, action: np.ndarray, parameters: np.ndarray, core_state: np.ndarray) -> list[np.ndarray]:
         """Records what the policy chose, steps, and returns the policy's next inputs."""
         envs = self._ready
+        begun = envs[self._rows_written[envs] == 1]
+        self._writer.write_start_of(
+            begun, self._last_actions[begun], self._core_states[begun], self._version, self.index
+        )
         self._writer.write_actions_of(envs, self._rows_written[envs] - 1, action, parameters)
         self._last_actions[envs] = action
         self._core_states[envs] = core_state
@@ -81,9 +86,4 @@ class PartialActor(BaseActor):
             self._finished.append(tf.nest.map_structure(lambda leaf: leaf[ended], self._writer.unroll))
             self._writer.write_rows_of(ended, np.zeros(len(ended), np.int64), EnvOutput(*(leaf[full] for leaf in row)))
             self._rows_written[ended] = 1
-        begun = envs[self._rows_written[envs] == 1]
-        if len(begun):
-            self._writer.write_start_of(
-                begun, self._last_actions[begun], self._core_states[begun], self._version, self.index
-            )
         return [row.observation, row.reward, row.first, self._last_actions[envs], self._core_states[envs]]

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from impala_tf.metrics import Metrics
 
-START_SECS, SECS = 1.0, 2.0  # Since the first update, and how long: a second of CartPole is some MiB.
+START_SECS, SECS = 1.0, 2.0  # Since this process' first update, and how long: a second of CartPole is some MiB.
 
 
 class Profile:
@@ -22,7 +22,7 @@ class Profile:
         self.done = False
 
     def tick(self) -> None:
-        seconds = self._metrics.seconds
+        seconds = self._metrics.seconds_here
         if self.done or seconds < START_SECS:
             return
         if self._ends_at is None:

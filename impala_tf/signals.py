@@ -16,8 +16,8 @@ class Request:
 
 
 @contextlib.contextmanager
-def requests() -> Iterator[Request]:
-    """Within the block the first signal is noted in the Request; a second one acts as usual.
+def requests(answer: str = "finishing the update in hand, then saving") -> Iterator[Request]:
+    """Within the block the first signal is noted in the Request and answered; a second one acts as usual.
 
     Python handles signals in the main thread only, so in another thread nothing is ever noted.
     """
@@ -35,7 +35,7 @@ def requests() -> Iterator[Request]:
         request.made = True
         restore()
         # Not print: the signal may have come in the middle of one.
-        text = f"\nimpala_tf: {signal.Signals(number).name}: finishing the update in hand, then saving\n"
+        text = f"\nimpala_tf: {signal.Signals(number).name}: {answer}\n"
         os.write(2, text.encode())
 
     for number in _SIGNALS:

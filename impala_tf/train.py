@@ -56,18 +56,19 @@ def connect(config: Config, logdir: LogDir) -> Run:
         learner = Learner(config, make_one_agent(), device)
 
     random = np.random.default_rng(config.seed)
-    metrics = Metrics(logdir.path, Learner.STATISTICS)
     checkpoints = Checkpoints(
         logdir.checkpoints, config.keep_checkpoints, config.checkpoint_every_secs, config.checkpoint_every_updates
     )
-    if logdir.checkpoint is not None:
-        arrays, info = logdir.checkpoint
+    arrays, info = logdir.checkpoint or (None, None)
+    if arrays is not None:
         try:
             learner.restore(arrays)
         except (KeyError, ValueError) as error:
             raise SettingError(
                 f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
             ) from error
+    metrics = Metrics(logdir.path, Learner.STATISTICS)
+    if info is not None:
         metrics.restore(info["metrics"], learner.environment_frames)
         random.bit_generator.state = info["random"]
         checkpoints.saved(learner.updates)
@@ -96,6 +97,7 @@ def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
     """What the unrolls of an agent look like."""
     space, distribution = agent.observation_space, agent.distribution
     action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
+    assert space.shape is not None
     observation = ArraySpec(space.shape, space.dtype)
     return unroll_spec(unroll_length, observation, action, distribution.num_parameters, agent.state_size)
 
@@ -105,6 +107,11 @@ def unrolls_at_once(config: Config) -> int:
     if config.envs_per_step:
         return 1  # Environments that are handed out in parts end their unrolls one by one.
     return config.num_envs_per_actor * (config.num_actors if config.architecture == "a2c_sync_step" else 1)
+
+
+def rows_per_call(config: Config) -> int:
+    """Environments in one actor's policy call."""
+    return config.envs_per_step or unrolls_at_once(config)
 
 
 def make_actors(
@@ -162,24 +169,28 @@ def supervise(run: Run, request: signals.Request) -> None:
         maxinterval=interval,
         dynamic_ncols=True,
     ) as bar:
-        while not wait(run, request, run.config.log_every_secs):
-            show(run, bar)
+        try:
+            while not wait(run, request, run.config.log_every_secs, profile):
+                show(run, bar)
+        finally:
             if profile:
-                profile.tick()
-        if profile:
-            profile.stop()
+                profile.stop()
+                if not profile.done:
+                    warn("--profile: the run ended before its trace began")
         stuck = run.crew.join(JOIN_SECS)
         if stuck:
             warn(f"did not end within {JOIN_SECS:g} s: {', '.join(stuck)}")
         show(run, bar)
 
 
-def wait(run: Run, request: signals.Request, seconds: float) -> bool:
+def wait(run: Run, request: signals.Request, seconds: float, profile: Profile | None) -> bool:
     """Waits until the crew is stopping, at most `seconds`. Returns whether it is."""
     deadline = time.monotonic() + seconds
     while not run.crew.wait(min(POLL_SECS, max(0.0, deadline - time.monotonic()))):
         if request.made:
             run.crew.stop()
+        if profile:
+            profile.tick()
         if time.monotonic() >= deadline:
             return False
     return True
@@ -221,9 +232,10 @@ def train(config: Config, logdir: LogDir) -> Summary:
 
 def explain_time(run: Run) -> str:
     seconds = bottleneck.Seconds(*(run.metrics.total_seconds(name) for name in bottleneck.Seconds._fields))
+    rows = rows_per_call(run.config)
     if run.config.architecture == "a3c":
-        return bottleneck.explain_workers(seconds, run.config.num_envs_per_actor)
-    return bottleneck.explain(seconds, run.config.num_envs_per_actor, run.config.batch_size)
+        return bottleneck.explain_workers(seconds, rows)
+    return bottleneck.explain(seconds, rows, run.config.batch_size, run.config.architecture)
 
 
 def finish(run: Run, summary: Summary) -> None:

@@ -164,11 +164,13 @@ class UnrollWriter:
         else:
             array[:, t] = self._grouped(values)
 
-    def write_start(self, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: int) -> None:
+    def write_start(
+        self, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: np.ndarray
+    ) -> None:
         self.unroll.last_action[:] = self._grouped(last_action)
         self.unroll.core_state[:] = self._grouped(core_state)
         self.unroll.policy_version[:] = policy_version
-        self.unroll.actor[:] = actor
+        self.unroll.actor[:] = self._grouped(actor)
 
     # The same for environments that are each at a row of their own, in groups of one: envs [R], t [R].
 

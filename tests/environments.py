@@ -1,9 +1,15 @@
 """Environments with known values, for the tests. Importing this registers them."""
 
+import importlib.util
 import time
 
 import gymnasium as gym
 import numpy as np
+import pytest
+
+needs_envpool = pytest.mark.skipif(
+    importlib.util.find_spec("envpool") is None, reason="issue 3: EnvPool has no wheel for this Python"
+)
 
 
 class Counting(gym.Env):

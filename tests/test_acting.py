@@ -229,6 +229,27 @@ def test_unrolls_of_environments_handed_out_in_parts():
     np.testing.assert_allclose(parameters[:-1], batch.behaviour_parameters, atol=1e-5)
 
 
+def test_the_version_of_a_part_is_that_of_its_first_action():
+    """The policy's logits are its version; an unroll is stamped with the version that its row 0 shows."""
+    _, _, agent = make()
+    spec = unroll_spec(T, ArraySpec((3,), np.float32), ArraySpec((), np.dtype(np.int64)), 4, 0)
+
+    class VersionPolicy(LocalPolicy):
+        def refresh(self, flat_weights):
+            self.version = flat_weights[0]
+
+        def step(self, observation, reward, last_action, first, core_state, seed):
+            step = super().step(observation, reward, last_action, first, core_state, seed)
+            return step._replace(parameters=0 * step.parameters + self.version)
+
+    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2), VersionPolicy(agent), spec, seed=1)
+    unrolls = [actor.unroll(v, tf.fill(agent.flat_weights().shape, float(v))) for v in range(30)]
+    shown = np.concatenate([u.behaviour_parameters[:, 0, 0, 0] for u in unrolls])
+    stamped = np.concatenate([u.policy_version[:, 0] for u in unrolls])
+    assert len(shown) > 20
+    np.testing.assert_array_equal(shown, stamped)
+
+
 def test_nothing_ended_yet():
     _, _, agent = make()
     spec = unroll_spec(40, ArraySpec((3,), np.float32), ArraySpec((), np.dtype(np.int64)), 4, 0)

@@ -60,8 +60,9 @@ def test_the_machine_is_on_record():
         {},
         dict(core="lstm", core_size=8),
         dict(env_id="ALE/Pong-v5", num_action_repeats=4, network="shallow", envs_per_step=2, unroll_length=2),
+        dict(env_id="MinAtar/Breakout-v1", network="minatar"),
     ],
-    ids=["mlp", "lstm", "frames in parts"],
+    ids=["mlp", "lstm", "frames in parts", "planes of bits"],
 )
 def test_each_part_alone(settings):
     config = Config(**(TINY | settings))
@@ -183,6 +184,20 @@ def test_one_environment_per_actor(monkeypatch):
     assert all(row["name"].startswith("2 x 1, ") and row["steps_per_sec"] > 1 for row in rows)
 
 
+def test_suites_do_not_fail_halfway():
+    """What a case cannot be is known before the first is measured."""
+    config = Config(num_envs_per_actor=8, envs_per_step=4, vectorization="envpool", dynamic_batching=True)
+    points = scaling.points(config)
+    assert {name for name, _, _ in points} == set(scaling.SETTINGS)
+    assert min(value for name, value, _ in points if name == "num_envs_per_actor") == 4
+    config = Config(architecture="a3c", batch_size=64, policy_lag=0)
+    assert {one.architecture for one in single.cases(config).values()} == {"impala", "a2c_sync_step"}
+    dynamic = single.cases(Config(dynamic_batching=True, dynamic_batching_max=64))
+    assert [one.dynamic_batching for one in dynamic.values()] == [False, True, True, False] * 2
+    for _, name, dynamic_batching, _ in architectures.TABLE:
+        architectures.settings(Config(policy_lag=3), "x", name, dynamic_batching)
+
+
 def test_a_signal_keeps_what_was_measured(tmp_path, capsys):
     path = tmp_path / "out.json"
 
@@ -258,4 +273,7 @@ def test_results_of_another_suite_are_not_compared(tmp_path):
     path = tmp_path / "old.json"
     path.write_text(json.dumps({"suite": "scaling", "rows": []}))
     with pytest.raises(SettingError, match="is of --suite=scaling, not ceilings"):
+        benchmark.read_old(str(path), "ceilings")
+    path.write_text(json.dumps({"suite": "ceilings", "rows": [{"name": "a", "steps_per_sec": None}]}))
+    with pytest.raises(SettingError, match="is not a result of this command"):
         benchmark.read_old(str(path), "ceilings")

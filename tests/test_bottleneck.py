@@ -62,7 +62,7 @@ def test_a_slow_queue(tmp_path, monkeypatch):
         (seconds(wait=62, update=38, act=100, put=0, environment=29), "62% waiting for unrolls"),
         (seconds(wait=62, update=38, act=100, put=0, environment=29), "29% environment, 71% policy"),
         (seconds(wait=5, update=95, act=50, put=50, environment=49), "the learner is the limit"),
-        (seconds(wait=0, update=0, act=0, put=0, environment=0), "0% waiting"),
+        (seconds(wait=0, update=0, act=0, put=0, environment=0), "no update was timed"),
     ],
 )
 def test_figures(times, expected):

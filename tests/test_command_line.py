@@ -44,7 +44,8 @@ EXPERIMENT = [
 EVALUATE = [
     ([], r"--saved_model=: give the saved_model directory of a run"),
     (["--saved_model=empty"], r"--saved_model: .*empty is not an export of impala_tf .*"),
-    (["--saved_model=damaged"], r"--saved_model=.*damaged: cannot be loaded .*"),
+    (["--saved_model=damaged"], r"--saved_model=.*damaged: cannot be loaded \(impala_tf.json: 'environment'\)"),
+    (["--saved_model=broken"], r"--saved_model=.*broken: cannot be loaded .*"),
     (["--saved_model=empty", "--num_episodes=0"], r"--num_episodes=0: must be at least 1"),
     (["--saved_model=empty", "--video=play.avi"], r"--video=play.avi: must be a .mp4 or .gif file"),
     (
@@ -65,6 +66,9 @@ def test_mistakes(tmp_path, module, arguments, message):
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "saved_model.pb").write_bytes(b"xx")
     (tmp_path / "damaged" / "impala_tf.json").write_text("{}")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "saved_model.pb").write_bytes(b"xx")
+    (tmp_path / "broken" / "impala_tf.json").write_text('{"environment": {"env_id": "CartPole-v1"}}')
     (tmp_path / "lost" / "checkpoints").mkdir(parents=True)
     (tmp_path / "lost" / "checkpoints" / "checkpoint-0000000001.npz").write_bytes(b"xx")
     before = sorted(tmp_path.rglob("*"))

@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 
 import gymnasium as gym
@@ -8,10 +7,8 @@ import pytest
 from impala_tf import environments
 from impala_tf.config import Config, SettingError
 from impala_tf.types import EnvOutput
+from tests.environments import needs_envpool
 
-needs_envpool = pytest.mark.skipif(
-    importlib.util.find_spec("envpool") is None, reason="issue 3: EnvPool has no wheel for this Python"
-)
 COUNTING, LIMITED = "tests.environments:tests/Counting-v0", "tests.environments:tests/Limited-v0"
 
 
@@ -196,6 +193,13 @@ def test_atari_settings_reach_the_games():
     assert environments.spec_of(Config(frame_stack=2, **PONG)).observation_space.shape == (2, 84, 84)
     raw = environments.spec_of(Config(atari_preprocessing=False, **PONG))
     assert (raw.observation_space.shape, raw.vectorization) == ((210, 160, 3), "sync")
+    environment = make(num_envs=1, atari_preprocessing=False, **PONG)
+    environment.reset()
+    before = environment._env.envs[0].unwrapped.ale.getFrameNumber()
+    for _ in range(10):
+        environment.step(np.zeros(1, int))
+    assert environment._env.envs[0].unwrapped.ale.getFrameNumber() - before == 40
+    environment.close()
     still = lambda t, n: np.zeros(n, int)  # noqa: E731
     starts = rollout(make(num_envs=6, **PONG), 1, still).observation[1]
     assert len(np.unique(starts.reshape(6, -1), axis=0)) > 1, "no random no-ops"
@@ -273,8 +277,17 @@ def test_missing_packages_name_their_extra(package, settings, message, monkeypat
     [
         (dict(vectorization="ale"), r"--vectorization=ale: needs an ALE id, such as ALE/Pong-v5"),
         (dict(vectorization="native", **PONG), r"--vectorization=native: ALE/Pong-v5 has no vector form of its own"),
-        (dict(envs_per_step=2), r"--envs_per_step=2: works with --vectorization=ale or envpool; auto is native"),
-        (dict(life_loss_ends_episode=True), r"--life_loss_ends_episode=true: needs an ALE id"),
+        (dict(envs_per_step=2), r"--envs_per_step=2: works with --vectorization=ale or envpool; CartPole-v1 is"),
+        (dict(life_loss_ends_episode=True), r"--life_loss_ends_episode=true: does nothing without an ALE id"),
+        (
+            dict(frame_stack=2),
+            r"--frame_stack=2: does nothing without an ALE id, such as ALE/Pong-v5; given: CartPole-v1",
+        ),
+        (dict(noop_max=1, atari_preprocessing=False, **PONG), r"--noop_max=1: .* without --atari_preprocessing"),
+        (
+            dict(env_threads=2),
+            r"--env_threads=2: works with --vectorization=ale or envpool; CartPole-v1 is stepped by n",
+        ),
         (dict(env_id="ALE/Ping-v5"), r"unknown environment .*did you mean ALE/Pong-v5"),
     ],
 )
@@ -300,6 +313,8 @@ def test_minatar(version, num_actions):
         (dict(env_id="Foo-v1"), r"--env_id=Foo-v1: EnvPool has no such environment"),
         (dict(num_action_repeats=2), r"--num_action_repeats=2: EnvPool repeats actions on Atari only"),
         (dict(noop_max=0, **PONG), r"--noop_max=0: must be at least 1 with --vectorization=envpool"),
+        (dict(atari_preprocessing=False, **PONG), r"--atari_preprocessing=false: EnvPool always preprocesses"),
+        (dict(env_id="Pong-v5"), r"--env_id=Pong-v5: a game of Atari; give --env_id=ALE/Pong-v5"),
     ],
 )
 def test_what_envpool_cannot_do(settings, message):

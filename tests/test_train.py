@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from impala_tf import evaluate
+from impala_tf import environments, evaluate, profile
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import make_vector_environment
 from impala_tf.export import ExportedAgent
 from impala_tf.logdir import LogDir
 from impala_tf.train import train
+from tests.environments import needs_envpool
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = dict(num_actors=2, num_envs_per_actor=4, batch_size=4, unroll_length=5, hidden_sizes=(16,), xla="off")
@@ -387,3 +388,45 @@ def test_cartpole_is_learned(tmp_path):
     assert summary.mean_return > 150
     metrics = metrics_of(tmp_path)
     assert metrics["episode_return_last_100"][0] < 60
+
+
+def test_a_profile_of_a_run(tmp_path, monkeypatch, capsys):
+    """The trace begins and ends by itself, holds the timed blocks, and a run too short for it says so."""
+    monkeypatch.setattr(profile, "START_SECS", 0.05)
+    monkeypatch.setattr(profile, "SECS", 0.2)
+    run(tmp_path / "long", profile=True, total_environment_frames=30_000, log_every_secs=5.0)
+    (trace,) = (tmp_path / "long").glob("plugins/profile/*/*.xplane.pb")
+    content = trace.read_bytes()
+    for block in (b"update", b"act", b"StatefulPartitionedCall"):
+        assert block in content
+    monkeypatch.setattr(profile, "START_SECS", 1000.0)
+    run(tmp_path / "short", profile=True)
+    assert "--profile: the run ended before its trace began" in capsys.readouterr().err
+    assert not (tmp_path / "short" / "plugins").exists()
+
+
+@pytest.mark.parametrize("vectorization", ["ale", pytest.param("envpool", marks=needs_envpool)])
+def test_an_agent_of_another_back_end_is_evaluated_in_its_environment(vectorization, tmp_path):
+    settings = dict(env_id="ALE/Pong-v5", num_action_repeats=4, vectorization=vectorization, frame_stack=2, noop_max=5)
+    run(tmp_path, network="shallow", separate_value_network=False, total_environment_frames=400, **settings)
+    config = evaluate.environment_of(tmp_path / "saved_model", "")
+    for name, value in settings.items():
+        assert getattr(config, name) == value
+    agent = ExportedAgent(tmp_path / "saved_model")
+    agent.check_fits(environments.spec_of(config), config.env_id)
+    other = evaluate.environment_of(tmp_path / "saved_model", "ALE/Breakout-v5")
+    assert (other.env_id, other.vectorization, other.frame_stack) == ("ALE/Breakout-v5", "auto", 2)
+    with pytest.raises(SettingError, match=r"--frame_stack: |--frame_stack=2"):
+        environments.spec_of(evaluate.environment_of(tmp_path / "saved_model", "CartPole-v1"))
+    if vectorization == "envpool":
+        with pytest.raises(SettingError, match="EnvPool's environments cannot be drawn"):
+            evaluate.run(tmp_path / "saved_model", num_episodes=1, seed=1, video=tmp_path / "x.mp4")
+
+
+def test_other_frames_than_the_checkpoints_are_refused_before_anything_is_written(tmp_path):
+    settings = dict(env_id="ALE/Pong-v5", num_action_repeats=4, network="shallow", separate_value_network=False)
+    run(tmp_path, total_environment_frames=400, **settings)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SettingError, match="--frame_stack=4"):
+        run(tmp_path, total_environment_frames=800, frame_stack=2, **settings)
+    assert sorted(tmp_path.iterdir()) == before

@@ -28,7 +28,7 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
     spec = train.spec_for(agent, config.unroll_length)
-    num_envs = train.unrolls_at_once(config) if not config.envs_per_step else config.envs_per_step
+    num_envs = train.rows_per_call(config)
     parts = {
         "environment": functools.partial(environment, config, spaces, secs),
         f"policy, {num_envs} rows": functools.partial(policy, agent, config.unroll_length, num_envs, secs),
@@ -107,18 +107,20 @@ def policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rate:
 
     def graph(observation, action, reward, first, core_state):
         for t in range(unroll_length):
-            # It depends on the step before, so that nothing is computed once for all steps.
-            nothing = tf.reshape(
-                tf.cast(0 * action, observation.dtype), [num_rows, *[1] * (len(observation.shape) - 1)]
-            )
-            step = local.step(observation + nothing, reward, action, first, core_state, t)
+            # Each step has an observation that is only there after the step before, as if it came from there;
+            # otherwise the features would be computed once for all steps.
+            with tf.control_dependencies([action]):
+                shown = tf.identity(observation)
+            step = local.step(shown, reward, action, first, core_state, t)
             action, core_state = step.action, step.core_state
         return action, core_state
 
-    call = direct_call(graph, inputs)
+    with tf.device("/CPU:0"):  # Where actors act.
+        call = direct_call(graph, inputs)
 
     def work() -> int:
-        call(inputs)[0].numpy()
+        with tf.device("/CPU:0"):
+            call(inputs)[0].numpy()
         return unroll_length * num_rows
 
     return together([work], secs)

@@ -1,5 +1,6 @@
 """Frames/s and policy lag against the number of actors, environments per actor, unroll length and batch size."""
 
+import contextlib
 import csv
 import dataclasses
 import pathlib
@@ -18,19 +19,26 @@ CSV_COLUMNS = ("setting", "value", "frames_per_sec", "lag_mean", "lag_max")
 def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
     if config.architecture != "impala":
         raise SettingError(f"--architecture={config.architecture}: the scaling suite is for impala")
+    for setting, value, one in points(config):
+        runs = [whole.measure(one, secs) for _ in range(repeats)]
+        yield {
+            "name": f"{setting}={value}",
+            "setting": setting,
+            "value": value,
+            "frames_per_sec": statistics.median(run.rate.steps_per_sec for run in runs) * config.num_action_repeats,
+            "lag_mean": statistics.median(run.lag_mean for run in runs),
+            "lag_max": max(run.lag_max for run in runs),
+        }
+
+
+def points(config: Config) -> list[tuple[str, int, Config]]:
+    """One setting changed at a time; values that contradict another setting are left out."""
+    found = []
     for setting in SETTINGS:
-        middle = getattr(config, setting)
-        for value in sorted({max(1, round(factor * middle)) for factor in FACTORS}):
-            one = dataclasses.replace(config, **{setting: value})
-            runs = [whole.measure(one, secs) for _ in range(repeats)]
-            yield {
-                "name": f"{setting}={value}",
-                "setting": setting,
-                "value": value,
-                "frames_per_sec": statistics.median(run.rate.steps_per_sec for run in runs) * config.num_action_repeats,
-                "lag_mean": statistics.median(run.lag_mean for run in runs),
-                "lag_max": max(run.lag_max for run in runs),
-            }
+        for value in sorted({max(1, round(factor * getattr(config, setting))) for factor in FACTORS}):
+            with contextlib.suppress(SettingError):
+                found.append((setting, value, dataclasses.replace(config, **{setting: value})))
+    return found
 
 
 def write(rows_so_far: list[dict[str, Any]], path: pathlib.Path) -> list[pathlib.Path]:

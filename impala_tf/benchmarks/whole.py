@@ -10,8 +10,8 @@ from impala_tf.benchmarks.measure import Rate, cpu_secs
 from impala_tf.config import Config
 from impala_tf.logdir import LogDir
 
-WARM_UP_SECS = 1.0  # From the first update on.
-START_SECS = 120.0  # How long the first update may take.
+WARM_UP_SECS = 1.0  # From when everything is compiled.
+START_SECS = 180.0  # How long that may take.
 FOREVER = 10**15  # environment frames
 
 
@@ -36,7 +36,7 @@ def measure(config: Config, secs: float) -> Whole:
         for name, work in architectures.THREADS[config.architecture](run).items():
             run.crew.start(name, work)
         try:
-            _wait(run, START_SECS, until_first_update=True)
+            _wait_for_start(run)
             _wait(run, WARM_UP_SECS)
             run.metrics.write_row(run.queue.size())
             frames, cpu, started = run.learner.environment_frames, cpu_secs(), time.perf_counter()
@@ -59,10 +59,16 @@ def measure(config: Config, secs: float) -> Whole:
                 actor.close()
 
 
-def _wait(run: train.Run, secs: float, until_first_update: bool = False) -> None:
-    before, deadline = run.learner.updates, time.monotonic() + secs
-    while time.monotonic() < deadline and not (until_first_update and run.learner.updates > before):
-        if run.crew.wait(min(0.02, max(0.0, deadline - time.monotonic()))):
-            raise run.crew.error or RuntimeError("the run ended by itself")
-    if until_first_update and run.learner.updates == before:
-        raise RuntimeError(f"no update within {secs:g} s")
+def _wait_for_start(run: train.Run) -> None:
+    """Until there was an update and every actor has begun its third call: by then an A3C worker has compiled its
+    gradients, too."""
+    deadline = time.monotonic() + START_SECS
+    while not (run.learner.updates and all(actor.calls >= 2 for actor in run.actors)):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not every actor and the learner had begun to work after {START_SECS:g} s")
+        _wait(run, 0.02)
+
+
+def _wait(run: train.Run, secs: float) -> None:
+    if run.crew.wait(secs):
+        raise run.crew.error or RuntimeError("the run ended by itself")

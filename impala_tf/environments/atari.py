@@ -1,4 +1,4 @@
-"""Atari games of the Arcade Learning Environment with the paper's preprocessing (table G.1).
+"""Atari games of the Arcade Learning Environment, by default with the paper's preprocessing (table G.1).
 
 Grey 84x84 frames, each the maximum over the last two, stacked, channels first: [frame_stack, 84, 84] uint8. The same
 settings for ALE's own vector (fastest), gymnasium's wrappers (everywhere) and EnvPool.
@@ -14,9 +14,30 @@ SIZE = 84
 MAX_FRAMES = 108_000  # Of an episode: 30 minutes at 60 frames a second.
 
 
-def is_atari(config: Config) -> bool:
-    """Whether the id is one of ALE's and is to be preprocessed."""
-    return config.env_id.startswith("ALE/") and config.atari_preprocessing
+# What only ALE's ids heed, and what only its preprocessing does.
+SETTINGS = ("atari_preprocessing", "sticky_actions", "full_action_set", "life_loss_ends_episode")
+PREPROCESSING = ("frame_stack", "noop_max")
+
+
+def is_ale(config: Config) -> bool:
+    return config.env_id.startswith("ALE/")
+
+
+def is_preprocessed(config: Config) -> bool:
+    """Whether the id is one of ALE's and its frames are to be preprocessed."""
+    return is_ale(config) and config.atari_preprocessing
+
+
+def check(config: Config) -> None:
+    """Raises SettingError for settings that would do nothing."""
+    heeded = (SETTINGS if is_ale(config) else ()) + (PREPROCESSING if is_preprocessed(config) else ())
+    defaults = Config()
+    for name in SETTINGS + PREPROCESSING:
+        value = getattr(config, name)
+        if name not in heeded and value != getattr(defaults, name):
+            wanted = "--atari_preprocessing" if is_ale(config) else "an ALE id, such as ALE/Pong-v5"
+            value = str(value).lower() if isinstance(value, bool) else value
+            raise SettingError(f"--{name}={value}: does nothing without {wanted}; given: {config.env_id}")
 
 
 def register(env_id: str) -> None:
@@ -29,21 +50,21 @@ def register(env_id: str) -> None:
 
 
 def make_one(spec_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
-    """One game in gymnasium's wrappers."""
+    """One game, with --atari_preprocessing in gymnasium's wrappers."""
+    settings = settings | dict(
+        repeat_action_probability=config.sticky_actions,
+        full_action_space=config.full_action_set,
+        max_num_frames_per_episode=MAX_FRAMES,
+    )
+    if not config.atari_preprocessing:
+        return gym.make(spec_id, frameskip=config.num_action_repeats, **settings)
     try:
         import cv2  # noqa: F401 (AtariPreprocessing needs it, and says so less clearly)
     except ImportError:
         raise SettingError(
             f"--env_id={config.env_id}: OpenCV is not installed: pip install 'impala_tf[atari]'"
         ) from None
-    env = gym.make(
-        spec_id,
-        frameskip=1,
-        repeat_action_probability=config.sticky_actions,
-        full_action_space=config.full_action_set,
-        max_num_frames_per_episode=MAX_FRAMES,
-        **settings,
-    )
+    env = gym.make(spec_id, frameskip=1, **settings)
     env = gym.wrappers.AtariPreprocessing(
         env, noop_max=config.noop_max, frame_skip=config.num_action_repeats, screen_size=SIZE
     )

@@ -165,7 +165,7 @@ def _make_in_threads(config: Config, how: str, num_envs: int, num_ready: int, se
 
 def _make_one(config: Config, settings: dict) -> gym.Env:
     spec = _gym_spec(config)  # In a process of its own, the module of a module:id is not imported yet.
-    if atari.is_atari(config):
+    if atari.is_ale(config):
         return atari.make_one(spec.id, config, settings)
     env = gym.make(spec.id, **settings)
     return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
@@ -209,7 +209,11 @@ def _envpool(config: Config) -> tuple[Any, str, dict]:
     name = config.env_id.removeprefix("ALE/")
     if name not in envpool.list_all_envs():
         raise SettingError(f"--env_id={config.env_id}: EnvPool has no such environment; see envpool.list_all_envs()")
-    if atari.is_atari(config):
+    if atari.is_ale(config) and not config.atari_preprocessing:
+        raise SettingError(
+            "--atari_preprocessing=false: EnvPool always preprocesses; use --vectorization=sync or async"
+        )
+    if atari.is_ale(config):
         if config.noop_max < 1:  # EnvPool 1.2 crashes.
             raise SettingError(f"--noop_max={config.noop_max}: must be at least 1 with --vectorization=envpool")
         return envpool, name, atari.envpool_settings(config)
@@ -218,7 +222,20 @@ def _envpool(config: Config) -> tuple[Any, str, dict]:
             f"--num_action_repeats={config.num_action_repeats}: EnvPool repeats actions on Atari only; "
             "use --vectorization=sync or async"
         )
+    if hasattr(_envpool_spec(envpool, config.env_id, name, {}).config, "full_action_space"):
+        raise SettingError(f"--env_id={config.env_id}: a game of Atari; give --env_id=ALE/{name}")
     return envpool, name, {}
+
+
+def _envpool_spec(envpool: Any, env_id: str, name: str, settings: dict) -> Any:
+    try:
+        with warnings.catch_warnings():  # Of rounded bounds.
+            warnings.simplefilter("ignore")
+            spec = envpool.make_spec(name, **settings)
+            _ = spec.gymnasium_observation_space
+            return spec
+    except Exception as error:
+        raise SettingError(f"--env_id={env_id}: EnvPool could not make it: {_one_line(error)}") from error
 
 
 def _vectorization(config: Config) -> str:
@@ -228,7 +245,7 @@ def _vectorization(config: Config) -> str:
     """
     if config.vectorization != "auto":
         return config.vectorization
-    if atari.is_atari(config):
+    if atari.is_preprocessed(config):
         return "ale"
     if config.num_envs_per_actor >= FEWEST_NATIVE and _offers_native(_gym_spec(config), config):
         return "native"
@@ -257,11 +274,12 @@ def spec_of(config: Config) -> EnvironmentSpec:
     """Looks at the environment's spaces. Raises SettingError when the id, a space or a back end cannot be used."""
     _check_backend(config)
     vectorization = _vectorization(config)
-    if config.envs_per_step and vectorization not in IN_THREADS:
-        raise SettingError(
-            f"--envs_per_step={config.envs_per_step}: works with --vectorization=ale or envpool; "
-            f"auto is {vectorization} for {config.env_id}"
-        )
+    for name in ("envs_per_step", "env_threads"):
+        if getattr(config, name) and vectorization not in IN_THREADS:
+            raise SettingError(
+                f"--{name}={getattr(config, name)}: works with --vectorization=ale or envpool; "
+                f"{config.env_id} is stepped by {vectorization}"
+            )
     observation_space, action_space = _spaces(config)
     if not isinstance(observation_space, gym.spaces.Box | gym.spaces.Discrete):
         raise SettingError(
@@ -295,21 +313,18 @@ def _check_network(config: Config, observation_space: gym.Space) -> None:
 
 
 def _check_backend(config: Config) -> None:
-    if config.life_loss_ends_episode and not config.env_id.startswith("ALE/"):
-        raise SettingError(
-            f"--life_loss_ends_episode=true: needs an ALE id, such as ALE/Pong-v5; given: {config.env_id}"
-        )
+    atari.check(config)
     how = config.vectorization
     if how == "envpool":
         _envpool(config)
         return
     spec = _gym_spec(config)
-    if how == "ale" and not atari.is_atari(config):
+    if how == "ale" and not atari.is_preprocessed(config):
         raise SettingError(
             f"--vectorization=ale: needs an ALE id, such as ALE/Pong-v5, and --atari_preprocessing; "
             f"given: {config.env_id}"
         )
-    if how == "native" and (atari.is_atari(config) or not _offers_native(spec, config)):
+    if how == "native" and (atari.is_ale(config) or not _offers_native(spec, config)):
         raise SettingError(
             f"--vectorization=native: {config.env_id} has no vector form of its own"
             f"{' that repeats actions' if config.num_action_repeats > 1 else ''}; use auto, sync or async"
@@ -319,9 +334,7 @@ def _check_backend(config: Config) -> None:
 def _spaces(config: Config) -> tuple[Any, Any]:
     if config.vectorization == "envpool":
         envpool, name, settings = _envpool(config)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            spec = envpool.make_spec(name, **settings)
+        spec = _envpool_spec(envpool, config.env_id, name, settings)
         return spec.gymnasium_observation_space, spec.gymnasium_action_space
     if _vectorization(config) == "ale":
         vector = _make_ale(config, 1, 1, [0])

@@ -104,12 +104,14 @@ class JoinedEnvironment:
     """Several vectors as one: they step at the same time, and a row is complete when the slowest is.
 
     num_threads: how many step at the same time.
+    parts: [B] int32, which of the vectors each environment belongs to.
     """
 
     def __init__(self, parts: list[VectorEnvironment], num_threads: int):
         self._parts = parts
         self._ends = np.cumsum([part.num_envs for part in parts])
         self.num_envs = int(self._ends[-1])
+        self.parts = np.repeat(np.arange(len(parts), dtype=np.int32), [part.num_envs for part in parts])
         # With one thread nothing is gained by handing the work to it.
         self._pool = ThreadPoolExecutor(num_threads, "environments") if num_threads > 1 else None
 
