@@ -108,6 +108,19 @@ def origin(result: dict) -> str:
     )
 
 
+def speed() -> str:
+    """A row for each recorded whole."""
+    rows = []
+    for title, name in (
+        ("CartPole-v1, the default, 4 actors x 64 environments", "ceilings_cartpole"),
+        ("CartPole-v1, 2 x 256", "ceilings_cartpole_2x256"),
+        ("Pong, shallow network, 2 x 32, `flags/atari_shallow.flags`", "ceilings_pong"),
+    ):
+        whole = load(name)["rows"][-1]
+        rows.append([title, f"{whole['steps_per_sec']:,.0f}", f"{whole['efficiency']:.2f}"])
+    return table(("two cores, no GPU", "agent steps/s", "efficiency"), rows)
+
+
 def architectures() -> str:
     """A row an architecture, the two tasks side by side, beside the paper's figures."""
     result = load("architectures")
@@ -156,7 +169,7 @@ def fill(path: pathlib.Path, tables: dict[str, str]) -> None:
 
 
 def main() -> None:
-    fill(ROOT / "README.md", {"results": summary()})
+    fill(ROOT / "README.md", {"results": summary(), "speed": speed()})
     lstm = f"With the LSTM:\n\n{seeds('cartpole_lstm')}\n\nWithout it:\n\n{seeds('cartpole_no_lstm')}"
     others = "\n\n".join(
         f"`--flagfile=flags/cartpole_{name}.flags`:\n\n{seeds(f'cartpole_{name}')}"

@@ -68,8 +68,9 @@ def write(rows_so_far: list[dict[str, Any]], path: pathlib.Path) -> list[pathlib
         axes[1, column].set_xlabel(setting)
         for axis in axes[:, column]:
             axis.set_xscale("log", base=2)
-            axis.set_ylim(bottom=0)
             axis.grid(alpha=0.3)
+    for axis in axes[:, 0]:
+        axis.set_ylim(bottom=0)  # Only now: the rows share their scale, and this ends its growing.
     axes[0, 0].set_ylabel("frames/s")
     axes[1, 0].set_ylabel("policy lag, updates")
     axes[1, 0].legend()
