@@ -375,7 +375,8 @@ def test_other_settings_run(tmp_path, settings):
     assert summary.environment_frames >= total
     metrics = metrics_of(tmp_path)
     assert np.isfinite(metrics["total"]).all()
-    assert np.isfinite(metrics["secs/forward"]).all() == settings.get("split_timing", False)
+    # Not in all rows: one may be written between an update's passes and its record.
+    assert np.isfinite(metrics["secs/forward"]).any() == settings.get("split_timing", False)
     if settings.get("policy_lag"):
         assert metrics["policy_lag_mean"][-1] >= 5
     ExportedAgent(tmp_path / "saved_model").initial_state(2)
