@@ -121,7 +121,7 @@ class Config:
         network=True,
     )
     noop_max: int = setting(
-        30, "ALE ids: an episode begins with 1 to this many no-ops.", "frames", f"{PAPER}: 30", low=0, environment=True
+        30, "ALE ids: an episode begins with up to this many no-ops.", "frames", f"{PAPER}: 30", low=0, environment=True
     )
     life_loss_ends_episode: bool = setting(
         False,
