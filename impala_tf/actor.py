@@ -115,7 +115,7 @@ class Actor(BaseActor):
         self.environment_secs = 0.0
         self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
         last_action, core_state = (np.asarray(x) for x in self._inputs[-2:])
-        self._writer.write_start(last_action, core_state, policy_version, self._actors)
+        self._writer.write_start(last_action, core_state, policy_version, self._actors, self._environment.tasks)
         self._writer.write_row(0, self._row)
         outputs = self._run(flat_weights, self._inputs)
         self._inputs = outputs[: len(self._inputs)]

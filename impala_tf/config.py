@@ -73,7 +73,13 @@ class Config:
     )
 
     # Environment.
-    env_id: str = setting("CartPole-v1", "A gymnasium id, or module:id.", network=True, environment=True)
+    env_id: str = setting(
+        "CartPole-v1",
+        "A gymnasium id, or module:id; several with commas between them, or a suite (atari57, minatar5), for one agent "
+        "that learns all, with the actors spread over them.",
+        network=True,
+        environment=True,
+    )
     num_action_repeats: int = setting(
         1,
         "Frames that each action is repeated for; rewards are summed.",
@@ -215,6 +221,12 @@ class Config:
     decay: float = setting(0.99, "RMSProp: decay of the mean square.", source=f"{CODE}: 0.99", low=0, high=1)
     momentum: float = setting(0.0, "RMSProp: momentum.", source=f"{PAPER}: 0", low=0, high=1)
     epsilon: float = setting(0.01, "RMSProp: added inside the square root.", source=f"{PAPER}: 0.01 on Atari", above=0)
+    initial_mean_square: float = setting(
+        1.0,
+        "RMSProp: mean square before the first update; 0 makes the first hundreds of updates larger.",
+        source="TensorFlow 1, which the paper used: 1",
+        low=0,
+    )
     clip_norm: float = setting(
         40.0, "Gradients are scaled to this global norm at most.", source=f"{PAPER}: 40", above=0
     )

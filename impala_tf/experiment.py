@@ -28,7 +28,7 @@ def train(config: Config) -> None:
     from impala_tf import environments
     from impala_tf.logdir import SAVED_MODEL, LogDir
 
-    environments.spec_of(config)
+    environments.spec_for_training(config)
     logdir = LogDir(config, command_line.warn)
     import_tensorflow()
     from impala_tf import train as training

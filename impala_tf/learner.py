@@ -25,7 +25,7 @@ class UpdateResult(NamedTuple):
 def make_optimizer(config: Config, variables: list) -> keras.optimizers.RMSprop:
     """RMSProp as TensorFlow 1 has it, which the paper used: the mean square starts at one, epsilon is inside the root.
 
-    Keras' differs in the start only; there the mean square starts at zero and the first steps are large.
+    Keras' differs in the start only, which is zero there (--initial_mean_square).
     """
     optimizer = keras.optimizers.RMSprop(
         config.learning_rate, rho=config.decay, momentum=config.momentum, epsilon=config.epsilon
@@ -33,7 +33,7 @@ def make_optimizer(config: Config, variables: list) -> keras.optimizers.RMSprop:
     optimizer.build(variables)
     for variable in optimizer.variables:
         if "velocity" in variable.path:
-            variable.assign(tf.ones_like(variable.value))
+            variable.assign(tf.fill(variable.shape, config.initial_mean_square))
     return optimizer
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable
 
@@ -82,7 +83,7 @@ def check_export(directory: pathlib.Path, flag: str) -> None:
 
 def _new_directory(env_id: str) -> pathlib.Path:
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = env_id.replace("/", "-").replace(":", "-")
+    name = re.sub("[/:,]", "-", env_id)[:60]
     path = pathlib.Path("runs") / f"{name}-{stamp}"
     count = 1
     while path.exists():

@@ -17,12 +17,13 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DataType
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from impala_tf.environments import suites
 from impala_tf.types import Array, Unroll
 
 MEAN_WINDOW = 100  # Episodes in the running mean, as in CartPole-v1's definition of solved.
 TENSORBOARD_EPISODES = 100  # Single episodes written to TensorBoard per row at most; episodes.csv has all.
 
-EPISODE_COLUMNS = ("environment_frames", "actor", "episode_return", "episode_length")
+EPISODE_COLUMNS = ("environment_frames", "actor", "task", "episode_return", "episode_length")
 
 # Means over an interval: the learner's times per update, the actors' (from "weights" on) per unroll.
 TIMES = (
@@ -34,6 +35,7 @@ _GROUPS = (
     ("losses", ("total", "policy_gradient", "baseline", "entropy", "gradient_norm")),
     ("policy", ("mean_entropy", "ratio_mean", "ratio_max", "ratio_min", "ratio_clipped_fraction")),
     ("episodes", ("episodes", "episode_return", "episode_length", "episode_return_last_100")),
+    ("normalised", ("normalised_mean", "normalised_median", "normalised_mean_capped")),
 )
 _TAGS = {name: f"{group}/{name}" for group, names in _GROUPS for name in names}
 
@@ -45,12 +47,13 @@ class BatchStatistics(NamedTuple):
     """What is read off a batch before the learner sees it.
 
     num_steps: valid agent steps. versions: [G, B / G] int64, policy versions.
-    actors, returns, lengths: [E], of the episodes that ended in the batch; undiscounted and unclipped.
+    actors, tasks, returns, lengths: [E], of the episodes that ended in the batch; undiscounted and unclipped.
     """
 
     num_steps: int
     versions: np.ndarray
     actors: np.ndarray
+    tasks: np.ndarray
     returns: np.ndarray
     lengths: np.ndarray
 
@@ -61,10 +64,15 @@ def batch_statistics(batch: Unroll) -> BatchStatistics:
     # An episode ended in the row before a `first` one. (A terminated row may be a lost life.) Row 0 is the last row of
     # the unroll before, whose statistics looked at whether it is `first`.
     begins = rows.first.numpy()[:, 1:]
+
+    def of_unroll(leaf: Array) -> np.ndarray:
+        return np.broadcast_to(leaf.numpy()[:, np.newaxis], begins.shape)[begins]
+
     return BatchStatistics(
         num_steps=int(begins.size - np.count_nonzero(begins)),
         versions=batch.policy_version.numpy(),
-        actors=np.broadcast_to(batch.actor.numpy()[:, np.newaxis], begins.shape)[begins],
+        actors=of_unroll(batch.actor),
+        tasks=of_unroll(batch.task),
         returns=rows.episode_return.numpy()[:, :-1][begins],
         lengths=rows.episode_steps.numpy()[:, :-1][begins],
     )
@@ -73,10 +81,10 @@ def batch_statistics(batch: Unroll) -> BatchStatistics:
 class Metrics:
     """Collects from the learner thread, writes from the main thread.
 
-    logdir: where the files go; None writes nothing. names: of the learner's statistics vector.
+    logdir: where the files go; None writes nothing. names: of the learner's statistics vector. tasks: their ids.
     """
 
-    def __init__(self, logdir: pathlib.Path | None, names: tuple[str, ...]):
+    def __init__(self, logdir: pathlib.Path | None, names: tuple[str, ...], tasks: tuple[str, ...] = ("",)):
         self._logdir = logdir
         self._names = names
         self._lock = threading.Lock()
@@ -87,7 +95,10 @@ class Metrics:
         self._last_row = (0.0, 0)  # seconds, frames
         self._position = (0, 0, 0.0)  # frames, updates, learning rate
         self._totals: dict[str, float] = collections.defaultdict(float)
-        self.recent_returns: collections.deque[float] = collections.deque(maxlen=MEAN_WINDOW)
+        # By task: a game with short episodes must not crowd out the others.
+        self._recent_returns: dict[str, collections.deque[float]] = {
+            task: collections.deque(maxlen=MEAN_WINDOW) for task in tasks
+        }
         self.episodes = 0
         self.last_lag = 0.0
         self.trace: Callable[[str], contextlib.AbstractContextManager] | None = None  # See profile.py.
@@ -109,9 +120,16 @@ class Metrics:
         return 0.0 if self._first_update is None else time.perf_counter() - self._first_update
 
     def mean_return(self) -> float:
-        """Of the last 100 episodes; nan before the first."""
+        """Of the last 100 episodes; nan before the first. With several tasks: the mean of theirs."""
+        return float(np.mean(list(self.mean_returns().values())))
+
+    def mean_returns(self) -> dict[str, float]:
+        """Of the last 100 episodes of each task."""
         with self._lock:
-            return float(np.mean(self.recent_returns)) if self.recent_returns else float("nan")
+            return {
+                task: float(np.mean(returns)) if returns else float("nan")
+                for task, returns in self._recent_returns.items()
+            }
 
     @contextlib.contextmanager
     def timer(self, name: str):
@@ -149,7 +167,8 @@ class Metrics:
             self.last_lag = float(lags.mean())
             if len(batch.returns):
                 self._interval_episodes.append((environment_frames, batch))
-                self.recent_returns.extend(batch.returns.tolist())
+                for index, recent in enumerate(self._recent_returns.values()):
+                    recent.extend(batch.returns[batch.tasks == index].tolist())
                 self.episodes += len(batch.returns)
 
     def write_row(self, queue_size: int) -> dict | None:
@@ -183,6 +202,8 @@ class Metrics:
             "queue_size": queue_size,
             "resident_mib": psutil.Process().memory_info().rss / 2**20,
         }
+        if len(self._recent_returns) > 1:
+            row |= self._task_columns()
         for name, column in columns.items():
             row[name] = float(_REDUCTIONS.get(name, np.mean)(column)) if len(column) else float("nan")
         self._last_row = (seconds, environment_frames)
@@ -192,9 +213,25 @@ class Metrics:
                 tuple(row),
                 [[f"{value:.6g}" if isinstance(value, float) else value for value in row.values()]],
             )
-            self._append_csv("episodes.csv", EPISODE_COLUMNS, _episode_rows(episodes))
+            self._append_csv("episodes.csv", EPISODE_COLUMNS, self._episode_rows(episodes))
             self._write_summaries(row, returns, lengths)
         return row
+
+    def _task_columns(self) -> dict[str, float]:
+        scores = self.mean_returns()
+        normalised = suites.summarise(scores)._asdict()
+        return {f"return/{task}": score for task, score in scores.items()} | {
+            f"normalised_{name}": value for name, value in normalised.items()
+        }
+
+    def _episode_rows(self, episodes: list[tuple[int, BatchStatistics]]) -> list[list]:
+        names = list(self._recent_returns)
+        rows = []
+        for frames, batch in episodes:
+            columns = (batch.actors, batch.tasks, batch.returns, batch.lengths)
+            for actor, task, episode_return, length in zip(*columns, strict=True):
+                rows.append([frames, actor, names[task], f"{episode_return:g}", length])
+        return rows
 
     def _append_csv(self, name: str, header: tuple[str, ...], rows: list[list]) -> None:
         assert self._logdir
@@ -233,13 +270,15 @@ class Metrics:
     def state(self) -> dict:
         """As JSON; the part of a checkpoint that lets the statistics go on."""
         with self._lock:
-            return dict(seconds=self.seconds, episodes=self.episodes, recent_returns=list(self.recent_returns))
+            recent = {task: list(returns) for task, returns in self._recent_returns.items()}
+            return dict(seconds=self.seconds, episodes=self.episodes, recent_returns=recent)
 
     def restore(self, state: dict, environment_frames: int) -> None:
         """Goes on from a checkpoint. Rows past it belong to updates that were lost, so they are dropped."""
         self._seconds_before = state["seconds"]
         self.episodes = state["episodes"]
-        self.recent_returns.extend(state["recent_returns"])
+        for task, returns in state["recent_returns"].items():
+            self._recent_returns[task].extend(returns)
         self._last_row = (state["seconds"], environment_frames)
         if self._writer:
             # TensorBoard drops what earlier files have from this step on.
@@ -256,14 +295,6 @@ class Metrics:
 
 def _tag(name: str) -> str:
     return name if "/" in name else _TAGS.get(name, f"run/{name}")
-
-
-def _episode_rows(episodes: list[tuple[int, BatchStatistics]]) -> list[list]:
-    rows = []
-    for frames, batch in episodes:
-        for actor, episode_return, length in zip(batch.actors, batch.returns, batch.lengths, strict=True):
-            rows.append([frames, actor, f"{episode_return:g}", length])
-    return rows
 
 
 def _drop_rows_after(path: pathlib.Path, environment_frames: int) -> None:

@@ -65,7 +65,12 @@ class PartialActor(BaseActor):
         envs = self._ready
         begun = envs[self._rows_written[envs] == 1]
         self._writer.write_start_of(
-            begun, self._last_actions[begun], self._core_states[begun], self._version, self.index
+            begun,
+            self._last_actions[begun],
+            self._core_states[begun],
+            self._version,
+            self.index,
+            self._partial.tasks[begun],
         )
         self._writer.write_actions_of(envs, self._rows_written[envs] - 1, action, parameters)
         self._last_actions[envs] = action

@@ -49,7 +49,7 @@ class Summary(NamedTuple):
 
 def connect(config: Config, logdir: LogDir) -> Run:
     """Makes and wires all parts; resumes from the log directory's newest checkpoint if it has one."""
-    spaces = environments.spec_of(config)
+    spaces = environments.spec_for_training(config)
     make_one_agent = functools.partial(make_agent, config, spaces.observation_space, spaces.action_space)
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
     with tf.device(device):
@@ -67,7 +67,7 @@ def connect(config: Config, logdir: LogDir) -> Run:
             raise SettingError(
                 f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
             ) from error
-    metrics = Metrics(logdir.path, Learner.STATISTICS)
+    metrics = Metrics(logdir.path, Learner.STATISTICS, spaces.tasks)
     if info is not None:
         metrics.restore(info["metrics"], learner.environment_frames)
         random.bit_generator.state = info["random"]

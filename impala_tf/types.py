@@ -63,6 +63,7 @@ class Unroll(NamedTuple):
     core_state: [B, S] float32, before row 0.
     policy_version: [B] int64, the learner's update count of the weights that acted.
     actor: [B] int32, which actor made it.
+    task: [B] int32, which of the run's tasks it is from.
     """
 
     env_outputs: EnvOutput
@@ -72,6 +73,7 @@ class Unroll(NamedTuple):
     core_state: Array
     policy_version: Array
     actor: Array
+    task: Array
 
 
 TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters")

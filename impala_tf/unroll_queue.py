@@ -48,6 +48,7 @@ def unroll_spec(unroll_length: int, observation: ArraySpec, action: ArraySpec, n
         core_state=ArraySpec((state_size,), np.dtype("float32")),
         policy_version=scalar["int64"],
         actor=scalar["int32"],
+        task=scalar["int32"],
     )
     return UnrollSpec(unroll_length, leaves)
 
@@ -165,12 +166,13 @@ class UnrollWriter:
             array[:, t] = self._grouped(values)
 
     def write_start(
-        self, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: np.ndarray
+        self, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: np.ndarray, task: np.ndarray
     ) -> None:
         self.unroll.last_action[:] = self._grouped(last_action)
         self.unroll.core_state[:] = self._grouped(core_state)
         self.unroll.policy_version[:] = policy_version
         self.unroll.actor[:] = self._grouped(actor)
+        self.unroll.task[:] = self._grouped(task)
 
     # The same for environments that are each at a row of their own, in groups of one: envs [R], t [R].
 
@@ -183,9 +185,16 @@ class UnrollWriter:
         self.unroll.behaviour_parameters[envs, t, 0] = parameters
 
     def write_start_of(
-        self, envs: np.ndarray, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: int
+        self,
+        envs: np.ndarray,
+        last_action: np.ndarray,
+        core_state: np.ndarray,
+        policy_version: int,
+        actor: int,
+        task: np.ndarray,
     ) -> None:
         self.unroll.last_action[envs, 0] = last_action
         self.unroll.core_state[envs, 0] = core_state
         self.unroll.policy_version[envs, 0] = policy_version
         self.unroll.actor[envs, 0] = actor
+        self.unroll.task[envs, 0] = task

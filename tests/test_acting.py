@@ -11,6 +11,7 @@ from impala_tf import environments
 from impala_tf.actor import Actor
 from impala_tf.config import Config
 from impala_tf.environments import PartialEnvironment
+from impala_tf.environments.vector import Task
 from impala_tf.inference import LocalPolicy
 from impala_tf.networks import make_agent
 from impala_tf.partial_actor import PartialActor
@@ -194,7 +195,7 @@ def test_unrolls_of_environments_handed_out_in_parts():
         agent.state_size,
     )
     acting = make_agent(config, spaces.observation_space, spaces.action_space)
-    environment = PartialEnvironment(Parts(num_envs), num_envs, 2)
+    environment = PartialEnvironment(Parts(num_envs), num_envs, 2, Task())
     actor = PartialActor(3, environment, LocalPolicy(acting), spec, seed=1)
     parts = [actor.unroll(version, agent.flat_weights()) for version in range(40)]
     together = map_leaves(lambda path, _, *leaves: np.concatenate(leaves), spec, *parts)
@@ -242,7 +243,7 @@ def test_the_version_of_a_part_is_that_of_its_first_action():
             step = super().step(observation, reward, last_action, first, core_state, seed)
             return step._replace(parameters=0 * step.parameters + self.version)
 
-    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2), VersionPolicy(agent), spec, seed=1)
+    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2, Task()), VersionPolicy(agent), spec, seed=1)
     unrolls = [actor.unroll(v, tf.fill(agent.flat_weights().shape, float(v))) for v in range(30)]
     shown = np.concatenate([u.behaviour_parameters[:, 0, 0, 0] for u in unrolls])
     stamped = np.concatenate([u.policy_version[:, 0] for u in unrolls])
@@ -253,7 +254,7 @@ def test_the_version_of_a_part_is_that_of_its_first_action():
 def test_nothing_ended_yet():
     _, _, agent = make()
     spec = unroll_spec(40, ArraySpec((3,), np.float32), ArraySpec((), np.dtype(np.int64)), 4, 0)
-    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2), LocalPolicy(agent), spec, seed=1)
+    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2, Task()), LocalPolicy(agent), spec, seed=1)
     unroll = actor.unroll(0, agent.flat_weights())
     assert unroll.env_outputs.observation.shape == (0, 41, 1, 3)
     queue = UnrollQueue(spec, 2, 1)

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import gc
 import sys
 
@@ -39,7 +40,8 @@ def test_rmsprop_is_tensorflow_1s(decay, momentum, epsilon):
     optimizer = make_optimizer(config, [ours])
     reference = tf.compat.v1.train.RMSPropOptimizer(lambda: rate, decay, momentum, epsilon)
     plain = keras.optimizers.RMSprop(0.01, rho=decay, momentum=momentum, epsilon=epsilon)
-    zero_started = keras.Variable(start)
+    zero_started, zero_by_flag = keras.Variable(start), keras.Variable(start)
+    by_flag = make_optimizer(dataclasses.replace(config, initial_mean_square=0.0), [zero_by_flag])
     for step in range(100):
         rate = 0.01 * (1 - step / 100)
         gradient = tf.constant(random.normal(size=(7, 3)) * 10 ** random.uniform(-3, 1), tf.float32)
@@ -47,6 +49,7 @@ def test_rmsprop_is_tensorflow_1s(decay, momentum, epsilon):
         optimizer.apply([gradient], [ours])
         reference.apply_gradients([(gradient, theirs)])
         plain.apply([gradient], [zero_started])
+        by_flag.apply([gradient], [zero_by_flag])
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
     assert np.abs(zero_started.numpy() - theirs.numpy()).max() > 0.01, (
         "the start of the mean square makes no difference"

@@ -35,6 +35,7 @@ def make_unroll(seed=0):
         core_state=tf.zeros([B, 0]),
         policy_version=tf.zeros([B], tf.int64),
         actor=tf.zeros([B], tf.int32),
+        task=tf.zeros([B], tf.int32),
     )
 
 

@@ -11,7 +11,7 @@ NAMES = ("total", "ratio_max", "ratio_min")
 
 def rows_of(path):
     with path.open() as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return [{k: v if k == "task" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def make_batch(version=0):
@@ -108,11 +108,33 @@ def test_restored_they_go_on_without_a_seam(tmp_path):
     assert [row["environment_frames"] for row in rows_of(tmp_path / "episodes.csv")] == [100] * 2 + [150] * 2
 
 
+def test_each_task_has_its_own_mean_and_its_score_is_normalised(tmp_path):
+    tasks = ("MinAtar/Breakout-v0", "MinAtar/Asterix-v0")
+    metrics = Metrics(tmp_path, NAMES, tasks)
+    batch = make_batch()  # Two groups of two unrolls; the episodes of environments 0 and 1 end, with 8 and 13.
+    batch = batch._replace(task=tf.constant([[0, 1], [1, 1]]))
+    for update in (1, 2):
+        metrics.record(100 * update, update, 0.5, batch_statistics(batch), tf.zeros([3]))
+    metrics.record(300, 3, 0.5, batch_statistics(make_batch()), tf.zeros([3]))  # Both of task 0.
+    row = metrics.write_row(0)
+    assert row["return/MinAtar/Breakout-v0"] == np.mean([8, 8, 8, 13])
+    assert row["return/MinAtar/Asterix-v0"] == 13
+    assert row["episode_return_last_100"] == np.mean([9.25, 13])
+    scores = [(9.25 - 0.47) / (17.1 - 0.47), (13 - 0.51) / (18.6 - 0.51)]
+    np.testing.assert_allclose(row["normalised_mean"], np.mean(scores))
+    np.testing.assert_allclose(row["normalised_median"], np.median(scores))
+    assert [e["task"] for e in rows_of(tmp_path / "episodes.csv")] == [*tasks, *tasks, tasks[0], tasks[0]]
+
+    resumed = Metrics(tmp_path, NAMES, tasks)
+    resumed.restore(metrics.state(), 300)
+    assert resumed.mean_returns() == metrics.mean_returns()
+
+
 def test_an_empty_csv_is_begun_anew(tmp_path):
     for name in ("metrics.csv", "episodes.csv"):
         (tmp_path / name).write_text("")
     metrics = Metrics(tmp_path, NAMES)
-    metrics.restore({"seconds": 1.0, "episodes": 0, "recent_returns": []}, 50)
+    metrics.restore({"seconds": 1.0, "episodes": 0, "recent_returns": {}}, 50)
     metrics.record(100, 1, 0.5, batch_statistics(make_batch()), tf.zeros([3]))
     metrics.write_row(0)
     assert rows_of(tmp_path / "metrics.csv")[0]["environment_frames"] == 100

@@ -10,8 +10,8 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 ORDER = [
     "types", "config", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions", "losses",
     "networks.convolutions", "networks.torsos", "networks.cores", "networks.agent", "networks",
-    "environments.cartpole", "environments.tasks", "environments.atari", "environments.vector", "environments.backends",
-    "environments",
+    "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.vector",
+    "environments.backends", "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
     "learner", "run", "architectures.impala", "architectures.a2c", "architectures.a3c", "architectures", "profile",
     "train",
@@ -22,7 +22,7 @@ MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
     "types", "config", "startup", "signals", "threads", "environments.cartpole", "environments.atari",
     "environments.vector", "environments.backends", "environments", "checkpoints", "logdir", "command_line",
-    "evaluate", "experiment", "benchmark", "environments.tasks",
+    "evaluate", "experiment", "benchmark", "environments.tasks", "environments.suites",
 }  # fmt: skip
 
 

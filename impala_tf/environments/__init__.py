@@ -3,13 +3,14 @@
 Nothing here imports TensorFlow. Importing this package registers the ids of `cartpole.py` and `tasks.py`.
 """
 
-from impala_tf.environments import cartpole, tasks
+from impala_tf.environments import cartpole, suites, tasks
 from impala_tf.environments.backends import (
     IN_THREADS,
     EnvironmentSpec,
     cores,
     make_partial_environment,
     make_vector_environment,
+    spec_for_training,
     spec_of,
 )
 from impala_tf.environments.vector import JoinedEnvironment, PartialEnvironment, VectorEnvironment
@@ -26,5 +27,7 @@ __all__ = [
     "cores",
     "make_partial_environment",
     "make_vector_environment",
+    "spec_for_training",
     "spec_of",
+    "suites",
 ]

@@ -40,6 +40,10 @@ def check(config: Config) -> None:
             raise SettingError(f"--{name}={value}: does nothing without {wanted}; given: {config.env_id}")
 
 
+# All 18 actions of ALE, in its order, as those of a game without fire (Skiing): to fire is to do nothing.
+WITHOUT_FIRE = (0, 0, *range(1, 9), *range(1, 9))
+
+
 def register(env_id: str) -> None:
     """Makes ALE's ids known to gymnasium. Raises SettingError when ale-py is not installed."""
     try:

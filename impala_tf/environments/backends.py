@@ -1,5 +1,6 @@
 """Which library steps the environments of an actor: gymnasium, ALE's vector or EnvPool."""
 
+import dataclasses
 import difflib
 import functools
 import os
@@ -13,8 +14,8 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import atari
-from impala_tf.environments.vector import PartialEnvironment, SeparatelySeeded, VectorEnvironment
+from impala_tf.environments import atari, suites
+from impala_tf.environments.vector import PartialEnvironment, SeparatelySeeded, Task, VectorEnvironment
 
 # Their threads step without Python's lock.
 IN_THREADS = ("ale", "envpool")
@@ -23,11 +24,15 @@ FEWEST_NATIVE = 4
 
 
 class EnvironmentSpec(NamedTuple):
-    """Spaces of one environment, and what vectorization=auto has become."""
+    """Spaces of one environment, what vectorization=auto has become, and the ids of the tasks.
+
+    Several tasks have the same action space; smaller observations are filled up with zeros to the largest.
+    """
 
     observation_space: Any
     action_space: Any
     vectorization: str
+    tasks: tuple[str, ...]
 
 
 class ActionRepeat(gym.Wrapper):
@@ -127,32 +132,58 @@ def make_vector_environment(
 ) -> VectorEnvironment:
     """The environments of one actor. Environment i is seeded by (seed, actor, i).
 
+    With several tasks the actors take turns: actor 0 has task 0, actor 1 task 1, and so on, and from the first again.
     `spec_of` has checked the settings.
     """
+    config, task = _task_of(config, actor)
     how = "sync" if render_mode else _vectorization(config)
     settings: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
     seeds = _seeds(seed, actor, num_envs)
-    ends_on_life_loss = config.life_loss_ends_episode
+    return VectorEnvironment(_make_vector(config, how, num_envs, seeds, settings), seeds, task)
+
+
+def _make_vector(config: Config, how: str, num_envs: int, seeds: list[int], settings: dict[str, Any]) -> Any:
     if how in IN_THREADS:
-        env = _make_in_threads(config, how, num_envs, num_envs, seeds)
-        return VectorEnvironment(env, seeds, ends_on_life_loss)
-    spec = _gym_spec(config)
+        return _make_in_threads(config, how, num_envs, num_envs, seeds)
     if how == "native":
-        return VectorEnvironment(gym.make_vec(spec, num_envs, "vector_entry_point", **settings), seeds)
+        return gym.make_vec(_gym_spec(config), num_envs, "vector_entry_point", **settings)
     make = functools.partial(_make_one, config, settings)
     if how == "sync":
-        return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds, ends_on_life_loss)
+        return SyncVectorEnv([make] * num_envs)
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
-    make = functools.partial(_in_process, make)
-    return VectorEnvironment(AsyncVectorEnv([make] * num_envs, context="spawn"), seeds, ends_on_life_loss)
+    return AsyncVectorEnv([functools.partial(_in_process, make)] * num_envs, context="spawn")
 
 
 def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:
     """The same for --envs_per_step, handed out that many at a time."""
+    config, task = _task_of(config, actor)
     env = _make_in_threads(
         config, _vectorization(config), num_envs, config.envs_per_step, _seeds(seed, actor, num_envs)
     )
-    return PartialEnvironment(env, num_envs, config.envs_per_step, config.life_loss_ends_episode)
+    return PartialEnvironment(env, num_envs, config.envs_per_step, task)
+
+
+def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
+    """The settings of an actor's environments and which task they are."""
+    tasks = suites.tasks_of(config)
+    index = actor % len(tasks)
+    config_of_task = dataclasses.replace(config, env_id=tasks[index])
+    if len(tasks) == 1:
+        return config_of_task, Task(ends_on_life_loss=config.life_loss_ends_episode)
+    shape, num_actions = _joint_sizes(config)
+    own_num_actions = _num_actions(_spec_of_task(config_of_task))
+    actions = None if own_num_actions == num_actions else np.array(atari.WITHOUT_FIRE)
+    return config_of_task, Task(index, shape, actions, config.life_loss_ends_episode)
+
+
+@functools.lru_cache(maxsize=8)  # Every actor asks, and every task is looked at.
+def _joint_sizes(config: Config) -> tuple[tuple[int, ...], int]:
+    spec = spec_of(config)
+    return spec.observation_space.shape, _num_actions(spec)
+
+
+def _num_actions(spec: EnvironmentSpec) -> int:
+    return int(spec.action_space.n)
 
 
 def _seeds(seed: int, actor: int, num_envs: int) -> list[int]:
@@ -167,7 +198,10 @@ def _make_one(config: Config, settings: dict) -> gym.Env:
     spec = _gym_spec(config)  # In a process of its own, the module of a module:id is not imported yet.
     if atari.is_ale(config):
         return atari.make_one(spec.id, config, settings)
-    env = gym.make(spec.id, **settings)
+    with warnings.catch_warnings():
+        if spec.id.startswith("MinAtar/"):  # gymnasium takes v0, all six actions, for an old form of v1, those in use.
+            warnings.simplefilter("ignore")
+        env = gym.make(spec.id, **settings)
     return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
 
 
@@ -271,7 +305,51 @@ def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
 
 
 def spec_of(config: Config) -> EnvironmentSpec:
-    """Looks at the environment's spaces. Raises SettingError when the id, a space or a back end cannot be used."""
+    """Looks at the environments' spaces. Raises SettingError when an id, a space or a back end cannot be used."""
+    tasks = suites.tasks_of(config)
+    specs = [_spec_of_task(dataclasses.replace(config, env_id=task)) for task in tasks]
+    spec = _joint_spec(config, specs)._replace(tasks=tasks) if len(tasks) > 1 else specs[0]
+    _check_network(config, spec.observation_space)
+    return spec
+
+
+def spec_for_training(config: Config) -> EnvironmentSpec:
+    """As `spec_of`; raises SettingError too when a task would get no actor."""
+    spec = spec_of(config)
+    if config.num_actors < len(spec.tasks):
+        raise SettingError(
+            f"--num_actors={config.num_actors}: must be at least {len(spec.tasks)}, one for each task of "
+            f"--env_id={config.env_id}"
+        )
+    return spec
+
+
+def _joint_spec(config: Config, specs: list[EnvironmentSpec]) -> EnvironmentSpec:
+    """The largest observation and, of ALE's games with the full action set, the most actions."""
+    first = max(specs, key=_num_actions)
+    for spec in specs:
+        what = f"--env_id={config.env_id}: {spec.tasks[0]} and {first.tasks[0]} do not go together"
+        are_ale = all(task.startswith("ALE/") for task in (*spec.tasks, *first.tasks))
+        lacks_fire = are_ale and config.full_action_set and _num_actions(spec) == max(atari.WITHOUT_FIRE) + 1
+        if spec.action_space != first.action_space and not lacks_fire:
+            advice = "; give --full_action_set" if are_ale else ""
+            raise SettingError(
+                f"{what}: actions {_one_line(spec.action_space)} and {_one_line(first.action_space)}{advice}"
+            )
+        spaces = (spec.observation_space, first.observation_space)
+        alike = all(isinstance(space, gym.spaces.Box) for space in spaces)
+        if not alike or spaces[0].dtype != spaces[1].dtype or len(spaces[0].shape) != len(spaces[1].shape):
+            raise SettingError(f"{what}: observations {_one_line(spaces[0])} and {_one_line(spaces[1])}")
+    shape = np.max([spec.observation_space.shape for spec in specs], axis=0)
+    # Zeros may be filled up.
+    low = min(0.0, *(float(spec.observation_space.low.min()) for spec in specs))
+    high = max(0.0, *(float(spec.observation_space.high.max()) for spec in specs))
+    space = gym.spaces.Box(low, high, tuple(int(size) for size in shape), first.observation_space.dtype)
+    how = first.vectorization if len({spec.vectorization for spec in specs}) == 1 else "sync"
+    return EnvironmentSpec(space, first.action_space, how, ())
+
+
+def _spec_of_task(config: Config) -> EnvironmentSpec:
     _check_backend(config)
     vectorization = _vectorization(config)
     for name in ("envs_per_step", "env_threads"):
@@ -286,13 +364,12 @@ def spec_of(config: Config) -> EnvironmentSpec:
             f"--env_id={config.env_id}: its observation space {_one_line(observation_space)} is not supported; "
             "supported: Box, Discrete"
         )
-    _check_network(config, observation_space)
     if not isinstance(action_space, gym.spaces.Discrete):
         raise SettingError(
             f"--env_id={config.env_id}: its action space {_one_line(action_space)} is not supported; "
             "supported: Discrete"
         )
-    return EnvironmentSpec(observation_space, action_space, vectorization)
+    return EnvironmentSpec(observation_space, action_space, vectorization, (config.env_id,))
 
 
 # Height and width that the convolutions without padding need at least.
@@ -366,19 +443,19 @@ def _gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
         names = sorted(gym.registry)
         close = difflib.get_close_matches(env_id, names, n=3, cutoff=0.6)
         lowered = {name.lower(): name for name in names}
+        close = close or suites.similar(env_id)
         close = close or [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.4)]
         hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.pprint_registry()"
         raise SettingError(f"--env_id={env_id}: unknown environment ({_one_line(error)}); {hint}") from error
 
 
 def _register_minatar(env_id: str) -> None:
-    if env_id in gym.registry:
-        return
     try:
         import minatar.gym
     except ImportError:
         raise SettingError(f"--env_id={env_id}: MinAtar is not installed: pip install 'impala_tf[minatar]'") from None
-    minatar.gym.register_envs()
+    if "MinAtar/Breakout-v0" not in gym.registry:
+        minatar.gym.register_envs()
 
 
 def _one_line(value: object) -> str:

@@ -1,5 +1,6 @@
 """A vector of environments as rows of `EnvOutput`."""
 
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,18 +13,47 @@ from impala_tf.types import EnvOutput
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
 
 
-class _Episodes:
-    """Returns and lengths of the running episodes, and which rows begin one.
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """How the rows of an environment fit into the run.
 
+    index: which of the run's tasks it is.
+    shape: observations are filled up with zeros at the end of each axis to this; None: they have it.
+    actions: [A] int64, what each of the run's actions is in this environment; None: the same.
     ends_on_life_loss: rows that lose a life, known from info["lives"], are terminated for the learner; the episode, its
     return and its length go on, and the next row is not `first`.
     """
 
-    def __init__(self, num_envs: int, ends_on_life_loss: bool):
+    index: int = 0
+    shape: tuple[int, ...] | None = None
+    actions: np.ndarray | None = None
+    ends_on_life_loss: bool = False
+
+    def translate(self, actions: np.ndarray) -> np.ndarray:
+        """[B, ...], the run's actions as the environment's."""
+        return actions if self.actions is None else self.actions[actions]
+
+    def fill_up(self, observation: np.ndarray) -> np.ndarray:
+        """[B, ...] -> [B, *shape]."""
+        if self.shape is None or observation.shape[1:] == self.shape:
+            return observation
+        filled = np.zeros((len(observation), *self.shape), observation.dtype)
+        filled[tuple(slice(size) for size in observation.shape)] = observation
+        return filled
+
+
+SINGLE_TASK = Task()
+
+
+class _Episodes:
+    """Returns and lengths of the running episodes, and which rows begin one."""
+
+    def __init__(self, num_envs: int, task: Task):
+        self._task = task
         self._ended = np.ones(num_envs, bool)
         self._return = np.zeros(num_envs, np.float32)
         self._steps = np.zeros(num_envs, np.int32)
-        self._lives = np.zeros(num_envs, np.int32) if ends_on_life_loss else None
+        self._lives = np.zeros(num_envs, np.int32) if task.ends_on_life_loss else None
 
     def row(self, envs: np.ndarray | slice, reward, terminated, truncated, observation, info: dict) -> EnvOutput:
         """The row that the environments `envs` emitted. A row after the end of an episode, or the very first, is
@@ -41,6 +71,7 @@ class _Episodes:
             lives = np.asarray(info["lives"])
             terminated = terminated | (continues & (lives < self._lives[envs]))
             self._lives[envs] = lives
+        observation = self._task.fill_up(observation)
         return EnvOutput(reward, terminated, truncated, first, observation, episode_return, episode_steps)
 
 
@@ -55,28 +86,29 @@ class VectorEnvironment:
 
     env: a gymnasium vector in NEXT_STEP autoreset mode.
     seeds: an int for each environment; a native vector has one random generator and takes the first.
-    ends_on_life_loss: see `_Episodes`.
+    tasks: [B] int32, which of the run's tasks each environment is.
     """
 
-    def __init__(self, env: Any, seeds: list[int], ends_on_life_loss: bool = False):
+    def __init__(self, env: Any, seeds: list[int], task: Task = SINGLE_TASK):
         _check_mode(env)
         self._env = env
         self._seeds = seeds
         self.num_envs = env.num_envs
-        self._ends_on_life_loss = ends_on_life_loss
-        self._episodes = _Episodes(self.num_envs, ends_on_life_loss)
+        self._task = task
+        self.tasks = np.full(self.num_envs, task.index, np.int32)
+        self._episodes = _Episodes(self.num_envs, task)
 
     def reset(self) -> EnvOutput:
         """Begins an episode in every environment: a row in which all are `first`."""
         takes_list = isinstance(self._env.unwrapped, SyncVectorEnv | AsyncVectorEnv | SeparatelySeeded)
         observation, info = self._env.reset(seed=self._seeds if takes_list else self._seeds[0])
-        self._episodes = _Episodes(self.num_envs, self._ends_on_life_loss)
+        self._episodes = _Episodes(self.num_envs, self._task)
         nothing, no = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
         return self._episodes.row(slice(None), nothing, no, no, observation, info)
 
     def step(self, actions: np.ndarray) -> EnvOutput:
         """Takes actions [B, ...]; those of environments whose last row ended an episode are ignored."""
-        observation, reward, terminated, truncated, info = self._env.step(actions)
+        observation, reward, terminated, truncated, info = self._env.step(self._task.translate(actions))
         return self._episodes.row(slice(None), reward, terminated, truncated, observation, info)
 
     def render(self) -> np.ndarray:
@@ -104,7 +136,7 @@ class JoinedEnvironment:
     """Several vectors as one: they step at the same time, and a row is complete when the slowest is.
 
     num_threads: how many step at the same time.
-    parts: [B] int32, which of the vectors each environment belongs to.
+    parts, tasks: [B] int32, which of the vectors each environment belongs to, and which task it is.
     """
 
     def __init__(self, parts: list[VectorEnvironment], num_threads: int):
@@ -112,6 +144,7 @@ class JoinedEnvironment:
         self._ends = np.cumsum([part.num_envs for part in parts])
         self.num_envs = int(self._ends[-1])
         self.parts = np.repeat(np.arange(len(parts), dtype=np.int32), [part.num_envs for part in parts])
+        self.tasks = np.concatenate([part.tasks for part in parts])
         # With one thread nothing is gained by handing the work to it.
         self._pool = ThreadPoolExecutor(num_threads, "environments") if num_threads > 1 else None
 
@@ -146,14 +179,17 @@ class PartialEnvironment:
     nobody waits for the slowest.
 
     env: has `begin`, `send` and `recv`, see `backends.py`.
+    tasks: [B] int32, which of the run's tasks each environment is.
     """
 
-    def __init__(self, env: Any, num_envs: int, num_ready: int, ends_on_life_loss: bool = False):
+    def __init__(self, env: Any, num_envs: int, num_ready: int, task: Task):
         _check_mode(env)
         self._env = env
         self.num_envs = num_envs
         self.num_ready = num_ready
-        self._episodes = _Episodes(num_envs, ends_on_life_loss)
+        self._task = task
+        self.tasks = np.full(num_envs, task.index, np.int32)
+        self._episodes = _Episodes(num_envs, task)
         self._ready = np.zeros(0, np.int32)
 
     def reset(self) -> tuple[np.ndarray, EnvOutput]:
@@ -163,7 +199,7 @@ class PartialEnvironment:
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, EnvOutput]:
         """Takes actions [R, ...] of the environments that were ready: (which are ready now; their row)."""
-        self._env.send(actions, self._ready)
+        self._env.send(self._task.translate(actions), self._ready)
         return self._receive()
 
     def _receive(self) -> tuple[np.ndarray, EnvOutput]:
