@@ -32,10 +32,11 @@ setuptools.setup(
         "atari": ["ale-py>=0.11,<0.13", "opencv-python-headless>=4.8"],
         # No wheel for Python 3.10.
         "envpool": ["envpool>=1.2,<1.3; python_version >= '3.11'"],
+        "evaluation": ["scipy>=1.11"],
         "minatar": ["MinAtar>=1.0.15"],
         "plots": ["matplotlib>=3.8"],
         "profile": ["xprof>=2.20"],
-        "video": ["gymnasium[classic-control]>=1.1", "imageio>=2.31", "imageio-ffmpeg>=0.5"],
+        "video": ["gymnasium[classic-control]>=1.1", "imageio>=2.31", "imageio-ffmpeg>=0.5", "pillow>=10"],
         "dev": ["mypy>=1.11", "pytest>=9", "ruff>=0.6"],
     },
 )

@@ -126,6 +126,14 @@ class Config:
         environment=True,
         network=True,
     )
+    max_episode_frames: int = setting(
+        0,
+        "Episodes are cut off after this many frames; 0: where the id says, of ALE's 108,000.",
+        "environment frames",
+        "dqn_zoo: 108,000 on Atari, 30 minutes; Machado et al. 2018: 18,000",
+        low=0,
+        environment=True,
+    )
     noop_max: int = setting(
         30, "ALE ids: an episode begins with up to this many no-ops.", "frames", f"{PAPER}: 30", low=0, environment=True
     )
@@ -249,6 +257,14 @@ class Config:
     vtrace_lambda: float = setting(1.0, "V-trace lambda.", source=f"{PAPER} remark 2: 1", low=0, high=1)
 
     # What a run shows and leaves.
+    evaluate_every_frames: int = setting(
+        0,
+        "Play episodes with the newest weights in environments of their own, in between, and keep the best; 0: off.",
+        "environment frames",
+        low=0,
+    )
+    evaluate_num_episodes: int = setting(20, "Of --evaluate_every_frames, for each task.", "episodes", low=1)
+    evaluate_greedy: bool = setting(False, "Of --evaluate_every_frames: the most probable action instead of a sample.")
     log_every_secs: float = setting(0.5, "Between rows of metrics.csv and TensorBoard.", "seconds", above=0)
     checkpoint_every_secs: float = setting(600.0, "Between checkpoints; 0: off.", "seconds", f"{CODE}: 600", low=0)
     checkpoint_every_updates: int = setting(0, "Updates between checkpoints; 0: off.", "updates", low=0)

@@ -1,207 +1,272 @@
-"""Plays episodes with an exported agent and reports their returns.
+"""Plays episodes with exported agents and reports their returns.
 
   python -m impala_tf.evaluate --saved_model=runs/NAME/saved_model --num_episodes=100 --greedy
+  python -m impala_tf.evaluate --saved_model=runs/pong/saved_model --protocol=paper
+  python -m impala_tf.evaluate --saved_model=runs/seed1/saved_model,runs/seed2/saved_model --picture=seeds.png
 
-Needs the SavedModel only, not the log directory that it came from.
+Needs the SavedModels only, not the log directories that they came from.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
 from typing import Any, NamedTuple
 
-import numpy as np
-import tqdm
 from absl import flags
 
-from impala_tf import command_line
+from impala_tf import command_line, playing, video
 from impala_tf.config import Config, SettingError
 from impala_tf.startup import import_tensorflow
 
-NUM_ENVIRONMENTS = 16
-NUM_RESAMPLES = 10_000  # Of the bootstrap.
+
+class Protocol(NamedTuple):
+    """How to evaluate. settings: of `Config`, instead of those of the training."""
+
+    num_episodes: int
+    settings: dict[str, Any]
 
 
-class Episodes(NamedTuple):
-    """returns: [E] float, undiscounted. lengths: [E] int, agent steps."""
-
-    returns: np.ndarray
-    lengths: np.ndarray
-
-
-def quotas(num_episodes: int, num_envs: int) -> np.ndarray:
-    """How many episodes each environment plays, [num_envs]: fixed beforehand.
-
-    Taking the first `num_episodes` that end anywhere would favour short ones.
-    """
-    return np.full(num_envs, num_episodes // num_envs) + (np.arange(num_envs) < num_episodes % num_envs)
+PROTOCOLS = {
+    "training": Protocol(100, {}),
+    # Section 5.3.2: 200 episodes after up to 30 no-ops, no sticky actions; 30 minutes at most.
+    "paper": Protocol(200, dict(noop_max=30, sticky_actions=0.0, max_episode_frames=108_000)),
+    # Machado et al. 2018, table 10: sticky actions instead of no-ops, all actions, 5 minutes at most.
+    "machado": Protocol(
+        100, dict(noop_max=0, sticky_actions=0.25, full_action_set=True, max_episode_frames=18_000)
+    ),
+}  # fmt: skip
 
 
-def play(agent, environment, num_episodes: int, greedy: bool, on_row=lambda row, step: None) -> Episodes:
-    """Plays `num_episodes`, spread over the environments by `quotas`.
+class Options(NamedTuple):
+    """What the flags say. num_episodes: None is the protocol's. env_id: empty is what the agent was trained on."""
 
-    agent: an `ExportedAgent`. environment: a `VectorEnvironment`.
-    on_row(EnvOutput, step outputs) is called after each policy call.
-    """
-    left = quotas(num_episodes, environment.num_envs)
-    returns, lengths = [], []
-    state = agent.initial_state(environment.num_envs)
-    action = agent.initial_action(environment.num_envs)
-    row = environment.reset()
-    bar = tqdm.tqdm(total=num_episodes, unit="episodes", disable=None, leave=False)  # On a terminal only.
-    while True:
-        step = agent.step(row.observation, row.reward, action, row.first, state)
-        on_row(row, step)
-        ended = (row.terminated | row.truncated) & (left > 0)
-        returns.extend(row.episode_return[ended].tolist())
-        lengths.extend(row.episode_steps[ended].tolist())
-        left -= ended
-        bar.update(int(ended.sum()))
-        if not left.any():
-            bar.close()
-            return Episodes(np.asarray(returns), np.asarray(lengths))
-        state = step["core_state"]
-        action = step["greedy_action" if greedy else "action"].numpy()
-        row = environment.step(action)
+    num_episodes: int | None = None
+    seed: int = 1
+    env_id: str = ""
+    greedy: bool = False
+    protocol: str = "training"
 
-
-def report(episodes: Episodes, seed: int) -> dict:
-    """Mean, standard error, 95 % interval (bootstrap of the mean), min and max of the returns; lengths."""
-    returns = episodes.returns
-    random = np.random.default_rng(seed)
-    means = np.mean(random.choice(returns, (NUM_RESAMPLES, len(returns))), axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return dict(
-        num_episodes=len(returns),
-        mean=float(returns.mean()),
-        standard_error=float(returns.std(ddof=1) / np.sqrt(len(returns))) if len(returns) > 1 else 0.0,
-        interval_95=[float(low), float(high)],
-        min=float(returns.min()),
-        max=float(returns.max()),
-        length_mean=float(episodes.lengths.mean()),
-        length_min=int(episodes.lengths.min()),
-        length_max=int(episodes.lengths.max()),
-    )
+    @property
+    def actions(self) -> str:
+        return "greedy" if self.greedy else "sampled"
 
 
 def run(
-    saved_model: pathlib.Path,
+    saved_models: list[pathlib.Path],
+    options: Options,
     *,
-    num_episodes: int,
-    seed: int,
-    env_id: str = "",
-    greedy: bool = False,
-    video: pathlib.Path | None = None,
+    video_path: pathlib.Path | None = None,
     output: pathlib.Path | None = None,
+    picture: pathlib.Path | None = None,
     flag: str = "saved_model",
 ) -> None:
     """Loads, plays, prints, writes JSON. Raises SettingError for what a user can get wrong.
 
-    flag: which the directory was given by, for the message.
+    flag: which the directories were given by, for the message.
     """
     from impala_tf import environments
-    from impala_tf.logdir import check_export
 
-    if num_episodes < 1:
-        raise SettingError(f"--num_episodes={num_episodes}: must be at least 1")
-    saved_model = saved_model.resolve()
-    output = output or saved_model.with_name(f"{saved_model.name}_{'greedy' if greedy else 'sampled'}.json")
-    if output.is_dir() or not os.access(output.parent, os.W_OK):
-        raise SettingError(f"--output={output}: must be a file in a directory that can be written")
-    if video:
-        _check_video(video)
-    check_export(saved_model, flag)
-    config = environment_of(saved_model, env_id)
-    if video and config.vectorization == "envpool":
-        raise SettingError(f"--video={video}: EnvPool's environments cannot be drawn")
-    spec = environments.spec_of(config)
+    saved_models = [path.resolve() for path in saved_models]
+    output = output or _default_output(saved_models, options)
+    _check_files(output, picture, video_path, several=len(saved_models) > 1)
+    configs = _check(saved_models, options, flag)
+    if video_path and configs[0].vectorization == "envpool":
+        raise SettingError(f"--video={video_path}: EnvPool's environments cannot be drawn")
+    specs = [environments.spec_of(config) for config in configs]
     import_tensorflow()
     from impala_tf.export import ExportedAgent
 
-    agent = ExportedAgent(saved_model)
-    agent.check_fits(spec, config.env_id)
+    agents = [ExportedAgent(path) for path in saved_models]
+    for agent, config, spec in zip(agents, configs, specs, strict=True):
+        agent.check_fits(spec, config.env_id)
 
-    environment = environments.make_vector_environment(config, seed, 0, min(NUM_ENVIRONMENTS, num_episodes))
-    result: dict[str, Any] = dict(env_id=config.env_id, saved_model=str(saved_model), greedy=greedy, seed=seed)
-    result |= report(play(agent, environment, num_episodes, greedy), seed)
-    environment.close()
-    print(
-        f"{config.env_id}, {'greedy' if greedy else 'sampled'} actions, {num_episodes} episodes\n"
-        f"return: mean {result['mean']:.2f}, standard error {result['standard_error']:.2f}, "
-        f"95 % interval [{result['interval_95'][0]:.2f}, {result['interval_95'][1]:.2f}], "
-        f"min {result['min']:g}, max {result['max']:g}\n"
-        f"length: mean {result['length_mean']:.1f}, min {result['length_min']}, max {result['length_max']} steps"
-    )
-    output.write_text(json.dumps(result, indent=2) + "\n")
+    results = []
+    for path, agent, config in zip(saved_models, agents, configs, strict=True):
+        results.append(evaluate_agent(agent, config, options, path))
+        _print_result(results[-1], options)
+    together = _together(results, options) if len(results) > 1 else None
+    content = results[0] if together is None else together | dict(models=results)
+    output.write_text(json.dumps(content, indent=2) + "\n")
     print(f"written to {output}")
-    if video:
-        record(agent, config, seed, greedy, video)
-        print(f"one episode as a video: {video}")
+    if picture:
+        from impala_tf import aggregate
+
+        estimates = together["aggregate"] if together else None
+        aggregate.draw(results, estimates, together["score"] if together else "mean", picture)
+        print(f"drawn to {picture}")
+    if video_path:
+        task = _task_indices(configs[0], options)[0]
+        video.record(agents[0], configs[0], task, options.seed, options.greedy, video_path)
+        print(f"one episode as a video: {video_path}")
 
 
-def environment_of(saved_model: pathlib.Path, env_id: str) -> Config:
-    """The settings that the agent was trained in. In another environment than that the back end is chosen anew."""
+def evaluate_agent(agent: playing.Player, config: Config, options: Options, path: pathlib.Path) -> dict[str, Any]:
+    """One export on its tasks. With one task its statistics also stand at the top of the result."""
+    from impala_tf import environments
+    from impala_tf.environments import suites
+
+    num_episodes = options.num_episodes or PROTOCOLS[options.protocol].num_episodes
+    num_envs = min(playing.NUM_ENVIRONMENTS, num_episodes)
+    names = suites.tasks_of(config)
+    tasks: dict[str, dict] = {}
+    for index in _task_indices(config, options):
+        environment = environments.make_vector_environment(config, options.seed, index, num_envs)
+        result = playing.report(playing.play(agent, environment, num_episodes, options.greedy), options.seed)
+        environment.close()
+        normalised = suites.normalised(names[index], result["mean"])
+        tasks[names[index]] = result | (dict(normalised=normalised) if normalised == normalised else {})
+    result = dict(
+        env_id=options.env_id or config.env_id,
+        saved_model=str(path),
+        protocol=options.protocol,
+        greedy=options.greedy,
+        seed=options.seed,
+    )
+    if len(tasks) == 1:
+        result |= next(iter(tasks.values()))
+    else:
+        scores = {task: x["mean"] for task, x in tasks.items()}
+        result |= {f"normalised_{name}": x for name, x in suites.summarise(scores)._asdict().items() if x == x}
+    return result | dict(tasks=tasks)
+
+
+def _task_indices(config: Config, options: Options) -> list[int]:
+    """All that the agent was trained on, or the one that --env_id names."""
+    from impala_tf.environments import suites
+
+    tasks = suites.tasks_of(config)
+    return [tasks.index(options.env_id)] if options.env_id in tasks else list(range(len(tasks)))
+
+
+def _together(results: list[dict], options: Options) -> dict[str, Any]:
+    """Prints and returns the aggregate of several exports: of their normalised scores, where all tasks have one."""
+    from impala_tf import aggregate
+
+    tasks = [of_task for result in results for of_task in result["tasks"].values()]
+    score = "normalised" if all("normalised" in of_task for of_task in tasks) else "mean"
+    estimates = aggregate.aggregate(aggregate.matrix(results, score), options.seed)
+    what = "normalised scores" if score == "normalised" else "returns"
+    print(f"together, of the {what}:")
+    for name, x in estimates.items():
+        low_high = x["interval_95"]
+        interval = f", 95 % interval [{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else " (one run: no interval)"
+        print(f"  {name} {x['estimate']:.3f}{interval}")
+    return dict(score=score, aggregate=estimates)
+
+
+def _print_result(result: dict, options: Options) -> None:
+    for task, x in result["tasks"].items():
+        normalised = f", normalised {x['normalised']:.3f}" if "normalised" in x else ""
+        print(
+            f"{task}, {options.actions} actions, protocol {options.protocol}, {x['num_episodes']} episodes\n"
+            f"return: mean {x['mean']:.2f}, standard error {x['standard_error']:.2f}, "
+            f"95 % interval [{x['interval_95'][0]:.2f}, {x['interval_95'][1]:.2f}], "
+            f"min {x['min']:g}, max {x['max']:g}{normalised}\n"
+            f"length: mean {x['length_mean']:.1f}, min {x['length_min']}, max {x['length_max']} steps"
+        )
+    if "normalised_mean" in result:
+        print(
+            f"{len(result['tasks'])} tasks, normalised: mean {result['normalised_mean']:.3f}, "
+            f"median {result['normalised_median']:.3f}, mean of scores capped at 1 "
+            f"{result['normalised_mean_capped']:.3f}"
+        )
+
+
+def _default_output(saved_models: list[pathlib.Path], options: Options) -> pathlib.Path:
+    suffix = options.actions + ("" if options.protocol == "training" else f"_{options.protocol}")
+    if len(saved_models) == 1:
+        return saved_models[0].with_name(f"{saved_models[0].name}_{suffix}.json")
+    return pathlib.Path(os.path.commonpath([path.parent for path in saved_models])) / f"evaluation_{suffix}.json"
+
+
+def _check(saved_models: list[pathlib.Path], options: Options, flag: str) -> list[Config]:
+    """The settings to evaluate each export in."""
+    from impala_tf.logdir import check_export
+
+    if options.num_episodes is not None and options.num_episodes < 1:
+        raise SettingError(f"--num_episodes={options.num_episodes}: must be at least 1")
+    if options.protocol not in PROTOCOLS:
+        raise SettingError(f"--protocol={options.protocol}: must be one of {', '.join(PROTOCOLS)}")
+    for path in saved_models:
+        check_export(path, flag)
+    return [environment_of(path, options.env_id, options.protocol) for path in saved_models]
+
+
+def _check_files(
+    output: pathlib.Path, picture: pathlib.Path | None, video_path: pathlib.Path | None, several: bool
+) -> None:
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise SettingError(f"--output={output}: must be a file in a directory that can be written")
+    if picture and (picture.suffix not in (".png", ".svg", ".pdf") or not picture.parent.is_dir()):
+        raise SettingError(f"--picture={picture}: must be a .png, .svg or .pdf file in a directory that exists")
+    if video_path:
+        video.check(video_path)
+        if several:
+            raise SettingError(f"--video={video_path}: give one --saved_model with it")
+    if several or picture:
+        from impala_tf import aggregate
+
+        aggregate.check_installed(several, picture is not None)
+
+
+def environment_of(saved_model: pathlib.Path, env_id: str, protocol: str = "training") -> Config:
+    """The settings to evaluate in: those of the training, changed by the protocol.
+
+    env_id: another environment; the back end is chosen anew then. One of the tasks of the training changes nothing.
+    """
+    from impala_tf import environments
+    from impala_tf.environments import suites
     from impala_tf.logdir import INFO_FILE
 
     try:
         settings = json.loads((saved_model / INFO_FILE).read_text())["environment"]
-        if env_id and env_id != settings["env_id"]:
-            settings |= {"env_id": env_id, "vectorization": "auto"}
-        return Config(**settings)
+        config = Config(**settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, SettingError):
             raise
         raise SettingError(f"--saved_model={saved_model}: cannot be loaded ({INFO_FILE}: {error})") from None
-
-
-def record(agent, config: Config, seed: int, greedy: bool, path: pathlib.Path) -> None:
-    """Plays one episode and writes its frames as MP4 or GIF, by the path's suffix."""
-    import imageio.v3 as imageio
-
-    from impala_tf import environments
-
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display to draw into an array.
-    environment = environments.make_vector_environment(config, seed, 0, 1, render_mode="rgb_array")
-    frames: list[np.ndarray] = []
-    play(agent, environment, 1, greedy, on_row=lambda row, step: frames.append(environment.render()))
-    environment.close()
-    fps = environment.frames_per_sec
-    gif, mp4 = {"duration": 1000 / fps, "loop": 0}, {"fps": fps, "macro_block_size": 2}
-    settings: dict[str, Any] = gif if path.suffix == ".gif" else mp4
-    imageio.imwrite(path, np.stack(frames), **settings)
-
-
-def _check_video(video: pathlib.Path) -> None:
-    if video.suffix not in (".mp4", ".gif") or not video.parent.is_dir():
-        raise SettingError(f"--video={video}: must be a .mp4 or .gif file in a directory that exists")
-    try:
-        import imageio.v3  # noqa: F401
-        import imageio_ffmpeg  # noqa: F401 (imageio's MP4 writer)
-    except ImportError as error:
-        raise SettingError(f"--video={video}: {error.name} is not installed: pip install 'impala_tf[video]'") from None
+    if env_id and env_id not in suites.tasks_of(config):
+        config = dataclasses.replace(config, env_id=env_id, vectorization="auto")
+    if protocol != "training" and not all(task.startswith("ALE/") for task in suites.tasks_of(config)):
+        raise SettingError(f"--protocol={protocol}: is for ALE ids; the agent plays {config.env_id}")
+    changes = PROTOCOLS[protocol].settings
+    if changes.get("full_action_set") and not config.full_action_set:
+        raise SettingError(f"--protocol={protocol}: needs an agent that was trained with --full_action_set")
+    return environments.for_evaluation(dataclasses.replace(config, **changes))
 
 
 def main() -> None:
     values = flags.FLAGS
     if not values.saved_model:
-        raise SettingError("--saved_model=: give the saved_model directory of a run")
+        raise SettingError("--saved_model=: give the saved_model directory of a run, or several with commas")
+
+    def path(text: str) -> pathlib.Path | None:
+        return pathlib.Path(text) if text else None
+
+    options = Options(values.num_episodes, values.seed, values.env_id, values.greedy, values.protocol)
     run(
-        pathlib.Path(values.saved_model),
-        num_episodes=values.num_episodes,
-        seed=values.seed,
-        env_id=values.env_id,
-        greedy=values.greedy,
-        video=pathlib.Path(values.video) if values.video else None,
-        output=pathlib.Path(values.output) if values.output else None,
+        [pathlib.Path(item) for item in values.saved_model],
+        options,
+        video_path=path(values.video),
+        output=path(values.output),
+        picture=path(values.picture),
     )
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("saved_model", "", "Directory of the export.")
-    flags.DEFINE_string("env_id", "", "A gymnasium id. Empty: the one that the agent was trained on.")
-    flags.DEFINE_integer("num_episodes", 100, "Episodes to play.")
+    flags.DEFINE_list("saved_model", [], "Directory of the export; several with commas are also taken together.")
+    flags.DEFINE_string("env_id", "", "A gymnasium id. Empty: all that the agent was trained on.")
+    flags.DEFINE_string(
+        "protocol",
+        "training",
+        "training: the environment as in training, 100 episodes. paper: Atari as Espeholt et al. 2018, 200 episodes, "
+        "up to 30 no-ops. machado: Atari as Machado et al. 2018, sticky actions, full action set. Always whole games.",
+    )
+    flags.DEFINE_integer("num_episodes", None, "Episodes to play, of each task. Empty: as many as the protocol says.")
     flags.DEFINE_boolean("greedy", False, "Take the most probable action instead of sampling.")
-    flags.DEFINE_integer("seed", 1, "Of the environments.", lower_bound=0)
+    flags.DEFINE_integer("seed", 1, "Of the environments and of the bootstrap.", lower_bound=0)
     flags.DEFINE_string("video", "", "Also play one episode into this .mp4 or .gif file (extra: video).")
-    flags.DEFINE_string("output", "", "JSON file with the result. Empty: beside the export.")
+    flags.DEFINE_string("output", "", "JSON file with the result. Empty: beside the exports.")
+    flags.DEFINE_string("picture", "", "Draw the returns of all exports into this .png, .svg or .pdf (extra: plots).")
     command_line.run(main, usage=__doc__)

@@ -52,7 +52,7 @@ def test(config: Config) -> None:
     if not config.logdir:
         raise SettingError("--logdir=: --mode=test needs the log directory of a run")
     directory = pathlib.Path(config.logdir) / SAVED_MODEL
-    evaluate.run(directory, num_episodes=config.test_num_episodes, seed=config.seed, flag="logdir")
+    evaluate.run([directory], evaluate.Options(config.test_num_episodes, config.seed), flag="logdir")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from impala_tf.config import Config, SettingError, differences, to_flag_lines
 SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
 INFO_FILE = "impala_tf.json"  # Beside saved_model.pb: what evaluate wants to know.
-_FILES_OF_A_RUN = ("metrics.csv", "episodes.csv")
+_FILES_OF_A_RUN = ("metrics.csv", "episodes.csv", "evaluations.csv")
+BEST_MODEL = "best_model"
 
 
 class LogDir:

@@ -25,6 +25,10 @@ TENSORBOARD_EPISODES = 100  # Single episodes written to TensorBoard per row at 
 
 EPISODE_COLUMNS = ("environment_frames", "actor", "task", "episode_return", "episode_length")
 
+EVALUATION_COLUMNS = (
+    "environment_frames", "updates", "task", "mean", "standard_error", "low_95", "high_95", "num_episodes",
+)  # fmt: skip
+
 # Means over an interval: the learner's times per update, the actors' (from "weights" on) per unroll.
 TIMES = (
     "wait", "batch", "forward", "backward", "update", "weights", "turn", "act", "environment", "put", "gradient",
@@ -253,6 +257,15 @@ class Metrics:
             self._add_scalars(frames, {"episode_return": episode_return, "episode_length": length})
         self._writer.flush()
 
+    def record_evaluation(self, environment_frames: int, updates: int, task: str, result: dict) -> None:
+        """A row of evaluations.csv and TensorBoard. result: see `playing.report`. From a thread of its own."""
+        low, high = result["interval_95"]
+        numbers = [f"{x:.6g}" for x in (result["mean"], result["standard_error"], low, high)]
+        row = [environment_frames, updates, task, *numbers, result["num_episodes"]]
+        self._append_csv("evaluations.csv", EVALUATION_COLUMNS, [row])
+        suffix = f"/{task}" if len(self._recent_returns) > 1 else ""
+        self._add_scalars(environment_frames, {f"evaluation/mean_return{suffix}": result["mean"]})
+
     def write_text(self, name: str, text: str) -> None:
         """A note for TensorBoard's TEXT page."""
         if self._writer:
@@ -285,7 +298,7 @@ class Metrics:
             start = SessionLog(status=SessionLog.START)
             self._writer.add_event(Event(step=environment_frames + 1, wall_time=time.time(), session_log=start))
         if self._logdir:
-            for name in ("metrics.csv", "episodes.csv"):
+            for name in ("metrics.csv", "episodes.csv", "evaluations.csv"):
                 _drop_rows_after(self._logdir / name, environment_frames)
 
     def close(self) -> None:

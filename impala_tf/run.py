@@ -8,6 +8,7 @@ import numpy as np
 from impala_tf.actor import BaseActor
 from impala_tf.checkpoints import Checkpoints
 from impala_tf.config import Config
+from impala_tf.evaluator import Evaluator
 from impala_tf.learner import Learner, UpdateResult
 from impala_tf.logdir import LogDir
 from impala_tf.metrics import BatchStatistics, Metrics
@@ -17,7 +18,10 @@ from impala_tf.weights import WeightStore
 
 
 class Run(NamedTuple):
-    """turns: how many actors may act at the same time. staged: the learner's next batch. The rest: see `connect`."""
+    """turns: how many actors may act at the same time. staged: the learner's next batch. The rest: see `connect`.
+
+    evaluator: None without --evaluate_every_frames.
+    """
 
     config: Config
     logdir: LogDir
@@ -31,6 +35,7 @@ class Run(NamedTuple):
     metrics: Metrics
     checkpoints: Checkpoints
     crew: Crew
+    evaluator: Evaluator | None
 
     @property
     def going(self) -> bool:

@@ -1,5 +1,6 @@
 """`connect` wires all the parts, `train` runs the threads of the architecture and supervises them."""
 
+import contextlib
 import functools
 import sys
 import threading
@@ -14,16 +15,17 @@ from impala_tf import architectures, bottleneck, environments, signals
 from impala_tf.actor import Actor, BaseActor
 from impala_tf.checkpoints import Checkpoints
 from impala_tf.config import Config, SettingError, environment_settings
+from impala_tf.evaluator import Evaluator
 from impala_tf.export import export
 from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.learner import Learner, default_device
-from impala_tf.logdir import SAVED_MODEL, LogDir
+from impala_tf.logdir import BEST_MODEL, SAVED_MODEL, LogDir
 from impala_tf.metrics import Metrics
 from impala_tf.networks import Agent, make_agent
 from impala_tf.partial_actor import PartialActor
 from impala_tf.profile import Profile
 from impala_tf.run import Run, save
-from impala_tf.threads import Crew, Slot
+from impala_tf.threads import Closed, Crew, Slot
 from impala_tf.types import ArraySpec
 from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, unroll_spec
 from impala_tf.weights import WeightStore
@@ -86,11 +88,17 @@ def connect(config: Config, logdir: LogDir) -> Run:
 
     turns = threading.Semaphore(at_once)
     staged = Slot()
+    evaluator = None
+    if config.evaluate_every_frames:
+        frames = learner.environment_frames
+        evaluator = Evaluator(config, make_one_agent(), spaces.tasks, metrics, logdir.checkpoints, frames)
     crew = Crew()
     crew.on_stop(queue.close)
     crew.on_stop(weights.close)
     crew.on_stop(staged.close)
-    return Run(config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew)
+    return Run(
+        config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew, evaluator
+    )
 
 
 def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
@@ -212,6 +220,9 @@ def train(config: Config, logdir: LogDir) -> Summary:
     with signals.requests() as request:
         for name, work in architectures.THREADS[config.architecture](run).items():
             run.crew.start(name, work)
+        if run.evaluator:
+            frames = functools.partial(getattr, run.learner, "environment_frames")
+            run.crew.start("evaluator", functools.partial(run.evaluator.work, run.crew, frames, run.weights.latest))
         try:
             supervise(run, request)
         except Exception as error:  # A full disk, a closed terminal.
@@ -226,7 +237,7 @@ def train(config: Config, logdir: LogDir) -> Summary:
             explain_time(run),
             logdir,
         )
-        finish(run, summary)
+        finish(run, summary, request)
     return summary
 
 
@@ -238,13 +249,14 @@ def explain_time(run: Run) -> str:
     return bottleneck.explain(seconds, rows, run.config.batch_size, run.config.architecture)
 
 
-def finish(run: Run, summary: Summary) -> None:
+def finish(run: Run, summary: Summary, request: signals.Request) -> None:
     """Saves, exports, closes, and raises the error that ended the run, if one did."""
     errors = [run.crew.error] if run.crew.error else []
     for step in (
         lambda: run.metrics.write_text("bottleneck", summary.bottleneck),
-        run.metrics.close,
         lambda: save_and_export(run),
+        lambda: export_best(run, request),
+        run.metrics.close,
         *(actor.close for actor in run.actors),
     ):
         try:
@@ -263,8 +275,32 @@ def save_and_export(run: Run) -> None:
         warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")
         return
     save(run)
-    info = dict(environment=environment_settings(run.config))
-    export(run.learner.agent, run.logdir.path / SAVED_MODEL, info)
+    export(run.learner.agent, run.logdir.path / SAVED_MODEL, export_info(run))
+
+
+def export_info(run: Run) -> dict:
+    return dict(environment=environment_settings(run.config))
+
+
+def export_best(run: Run, request: signals.Request) -> None:
+    """With --evaluate_every_frames: evaluates the weights at the end of the budget, and exports the best ever seen."""
+
+    def pause(busy_secs: float) -> None:
+        if request.made:
+            raise Closed
+
+    evaluator = run.evaluator
+    if evaluator is None:
+        return
+    frames = run.learner.environment_frames
+    is_new = frames > evaluator.began_frames
+    if is_new and frames >= run.config.total_environment_frames and not run.crew.error:
+        with contextlib.suppress(Closed):
+            evaluator.evaluate(frames, run.learner.updates, run.learner.agent.flat_weights(), pause)
+    best = evaluator.best()
+    if best:
+        info = dict(score=evaluator.best_score, environment_frames=evaluator.best_frames)
+        export(best, run.logdir.path / BEST_MODEL, export_info(run) | dict(best=info))
 
 
 def warn(line: str) -> None:

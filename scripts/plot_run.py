@@ -29,7 +29,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         rows = list(csv.DictReader(file))
     if not rows:
         sys.exit(f"plot_run: {path} has no rows yet")
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name != "task"}
 
 
 def save(figure, output: pathlib.Path, name: str) -> None:

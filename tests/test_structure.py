@@ -13,16 +13,18 @@ ORDER = [
     "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.vector",
     "environments.backends", "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
-    "learner", "run", "architectures.impala", "architectures.a2c", "architectures.a3c", "architectures", "profile",
-    "train",
+    "learner", "playing", "evaluator", "run", "architectures.impala", "architectures.a2c", "architectures.a3c",
+    "architectures", "profile", "train",
     "benchmarks.measure", "benchmarks.whole", "benchmarks.ceilings", "benchmarks.architectures", "benchmarks.scaling",
-    "benchmarks.single", "benchmarks", "command_line", "evaluate", "experiment", "benchmark",
+    "benchmarks.single", "benchmarks",
+    "command_line", "aggregate", "video", "evaluate", "experiment", "benchmark",
 ]  # fmt: skip
 MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
     "types", "config", "startup", "signals", "threads", "environments.cartpole", "environments.atari",
     "environments.vector", "environments.backends", "environments", "checkpoints", "logdir", "command_line",
-    "evaluate", "experiment", "benchmark", "environments.tasks", "environments.suites",
+    "evaluate", "experiment", "benchmark", "environments.tasks", "environments.suites", "playing",
+    "aggregate", "video",
 }  # fmt: skip
 
 

@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from impala_tf import environments, evaluate, profile
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import make_vector_environment
 from impala_tf.export import ExportedAgent
 from impala_tf.logdir import LogDir
 from impala_tf.train import train
@@ -144,52 +143,6 @@ for t in range(4):
 names = ("policy_parameters", "baseline", "greedy_action")
 print(json.dumps({name: [out[name].numpy().tolist() for out in results] for name in names}))
 """
-
-
-def test_evaluation_of_the_export(finished, tmp_path, capsys):
-    logdir, _ = finished
-    model = logdir / "saved_model"
-    evaluate.run(model, num_episodes=20, seed=3, greedy=True, output=tmp_path / "out.json", video=tmp_path / "play.gif")
-    result = json.loads((tmp_path / "out.json").read_text())
-    assert result["num_episodes"] == 20
-    assert result["min"] <= result["interval_95"][0] <= result["mean"] <= result["interval_95"][1] <= result["max"]
-    assert result["length_mean"] == result["mean"], "CartPole pays 1 a step"
-    assert f"mean {result['mean']:.2f}" in capsys.readouterr().out
-    import imageio.v3 as imageio
-
-    frames = imageio.imread(tmp_path / "play.gif")
-    assert len(frames) > 5
-    assert frames.std() > 0
-    with pytest.raises(SettingError, match=r"--env_id=Acrobot-v1: its observations .* do not fit the agent"):
-        evaluate.run(model, num_episodes=1, seed=1, env_id="Acrobot-v1", output=tmp_path / "out.json")
-
-
-def test_evaluation_is_not_biased_towards_short_episodes():
-    """Counting's episodes last 5, 6, 5, 6, ... steps; each environment plays its quota, also the slow ones."""
-    assert evaluate.quotas(10, 4).tolist() == [3, 3, 2, 2]
-    config = Config(env_id="tests.environments:tests/Counting-v0")
-
-    class Agent:
-        def initial_state(self, batch_size):
-            return None
-
-        def initial_action(self, batch_size):
-            return np.zeros(batch_size, np.int64)
-
-        def step(self, observation, reward, last_action, first, core_state):
-            return {"action": tf.zeros(len(reward), tf.int64), "core_state": None}
-
-    episodes = evaluate.play(Agent(), make_vector_environment(config, 1, 0, 4), 10, greedy=False)
-    assert sorted(episodes.lengths.tolist()) == [5] * 6 + [6] * 4
-    assert sorted(episodes.returns.tolist()) == [15] * 6 + [21] * 4
-
-
-def test_report_of_known_returns():
-    returns = np.array([1.0, 2.0, 3.0, 4.0])
-    result = evaluate.report(evaluate.Episodes(returns, np.array([1, 2, 3, 4])), seed=1)
-    assert (result["mean"], result["min"], result["max"], result["length_mean"]) == (2.5, 1, 4, 2.5)
-    np.testing.assert_allclose(result["standard_error"], np.sqrt(5 / 3) / 2)
-    assert 1.25 <= result["interval_95"][0] <= 1.75
 
 
 def test_stopped_and_started_again_it_goes_on(tmp_path):
@@ -421,7 +374,7 @@ def test_an_agent_of_another_back_end_is_evaluated_in_its_environment(vectorizat
         environments.spec_of(evaluate.environment_of(tmp_path / "saved_model", "CartPole-v1"))
     if vectorization == "envpool":
         with pytest.raises(SettingError, match="EnvPool's environments cannot be drawn"):
-            evaluate.run(tmp_path / "saved_model", num_episodes=1, seed=1, video=tmp_path / "x.mp4")
+            evaluate.run([tmp_path / "saved_model"], evaluate.Options(1), video_path=tmp_path / "x.mp4")
 
 
 def test_other_frames_than_the_checkpoints_are_refused_before_anything_is_written(tmp_path):

@@ -58,7 +58,7 @@ def make_one(spec_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
     settings = settings | dict(
         repeat_action_probability=config.sticky_actions,
         full_action_space=config.full_action_set,
-        max_num_frames_per_episode=MAX_FRAMES,
+        max_num_frames_per_episode=config.max_episode_frames or MAX_FRAMES,
     )
     if not config.atari_preprocessing:
         return gym.make(spec_id, frameskip=config.num_action_repeats, **settings)
@@ -85,7 +85,7 @@ def make_ale(game: str, config: Config, num_envs: int, num_ready: int, threads: 
         num_envs,
         batch_size=num_ready,
         num_threads=threads,
-        max_num_frames_per_episode=MAX_FRAMES,
+        max_num_frames_per_episode=config.max_episode_frames or MAX_FRAMES,
         repeat_action_probability=config.sticky_actions,
         full_action_space=config.full_action_set,
         stack_num=config.frame_stack,
@@ -112,5 +112,5 @@ def envpool_settings(config: Config) -> dict[str, Any]:
         episodic_life=False,
         full_action_space=config.full_action_set,
         repeat_action_probability=config.sticky_actions,
-        max_episode_steps=MAX_FRAMES // config.num_action_repeats,
+        max_episode_steps=(config.max_episode_frames or MAX_FRAMES) // config.num_action_repeats,
     )

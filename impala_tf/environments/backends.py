@@ -201,7 +201,7 @@ def _make_one(config: Config, settings: dict) -> gym.Env:
     with warnings.catch_warnings():
         if spec.id.startswith("MinAtar/"):  # gymnasium takes v0, all six actions, for an old form of v1, those in use.
             warnings.simplefilter("ignore")
-        env = gym.make(spec.id, **settings)
+        env = gym.make(spec.id, max_episode_steps=config.max_episode_frames or None, **settings)
     return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
 
 
@@ -258,7 +258,7 @@ def _envpool(config: Config) -> tuple[Any, str, dict]:
         )
     if hasattr(_envpool_spec(envpool, config.env_id, name, {}).config, "full_action_space"):
         raise SettingError(f"--env_id={config.env_id}: a game of Atari; give --env_id=ALE/{name}")
-    return envpool, name, {}
+    return envpool, name, {"max_episode_steps": config.max_episode_frames} if config.max_episode_frames else {}
 
 
 def _envpool_spec(envpool: Any, env_id: str, name: str, settings: dict) -> Any:
@@ -288,7 +288,8 @@ def _vectorization(config: Config) -> str:
 
 def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
     """Whether the id has a vector form that does what its single form does, in the reset mode that we understand."""
-    if spec.vector_entry_point is None or spec.additional_wrappers or config.num_action_repeats > 1:
+    changed = config.num_action_repeats > 1 or config.max_episode_frames
+    if spec.vector_entry_point is None or spec.additional_wrappers or changed:
         return False
     try:
         vector, single = gym.make_vec(spec, 1, "vector_entry_point"), gym.make(spec)
@@ -311,6 +312,22 @@ def spec_of(config: Config) -> EnvironmentSpec:
     spec = _joint_spec(config, specs)._replace(tasks=tasks) if len(tasks) > 1 else specs[0]
     _check_network(config, spec.observation_space)
     return spec
+
+
+def for_evaluation(config: Config) -> Config:
+    """The settings to evaluate in: whole games, which end at 108,000 frames, where the id has no limit of its own.
+
+    Else an agent that repeats itself could play without an end.
+    """
+    limited = all(task.startswith("ALE/") or _has_limit(config, task) for task in suites.tasks_of(config))
+    limit = 0 if limited or config.vectorization == "envpool" else atari.MAX_FRAMES
+    return dataclasses.replace(
+        config, life_loss_ends_episode=False, max_episode_frames=config.max_episode_frames or limit
+    )
+
+
+def _has_limit(config: Config, task: str) -> bool:
+    return _gym_spec(dataclasses.replace(config, env_id=task)).max_episode_steps is not None
 
 
 def spec_for_training(config: Config) -> EnvironmentSpec:
@@ -404,7 +421,8 @@ def _check_backend(config: Config) -> None:
     if how == "native" and (atari.is_ale(config) or not _offers_native(spec, config)):
         raise SettingError(
             f"--vectorization=native: {config.env_id} has no vector form of its own"
-            f"{' that repeats actions' if config.num_action_repeats > 1 else ''}; use auto, sync or async"
+            f"{' that repeats actions' if config.num_action_repeats > 1 else ''}"
+            f"{' that takes --max_episode_frames' if config.max_episode_frames else ''}; use auto, sync or async"
         )
 
 

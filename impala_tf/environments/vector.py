@@ -116,6 +116,18 @@ class VectorEnvironment:
         return self._env.render()[0]
 
     @property
+    def action_space(self) -> Any:
+        """Of one environment."""
+        return self._env.single_action_space
+
+    @property
+    def action_names(self) -> list[str]:
+        """What the game calls its actions, in their order; empty if it has no names for them."""
+        envs = getattr(self._env, "envs", None)
+        names = getattr(envs[0].unwrapped, "get_action_meanings", None) if envs else None
+        return list(names()) if names and self._task.actions is None else []
+
+    @property
     def frames_per_sec(self) -> float:
         """The pace at which to watch it."""
         return float(self._env.metadata.get("render_fps", 30))

@@ -1,0 +1,101 @@
+"""Several runs together: interquartile mean with stratified bootstrap intervals (Agarwal et al. 2021)."""
+
+import importlib
+import pathlib
+
+import numpy as np
+
+from impala_tf.config import SettingError
+
+NUM_RESAMPLES = 2000
+
+
+def check_installed(several: bool, picture: bool) -> None:
+    """Raises SettingError that names the extra of what is needed."""
+    for flag, package, needed, extra in (
+        ("saved_model", "scipy", several, "evaluation"),
+        ("picture", "matplotlib", picture, "plots"),
+    ):
+        try:
+            if needed:
+                importlib.import_module(package)
+        except ImportError:
+            raise SettingError(f"--{flag}: {package} is not installed: pip install 'impala_tf[{extra}]'") from None
+
+
+def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
+    """scores: [num_runs, num_tasks]. Estimate and 95 % interval by name: iqm, median and mean.
+
+    iqm: the mean of the middle half of all scores. median, mean: over tasks, of each task's mean over runs, as in the
+    paper's table 4. The bootstrap draws runs anew within each task; with a single run there is nothing to draw, and the
+    interval is None.
+    """
+    from scipy import stats
+
+    num_runs, num_tasks = scores.shape
+    draws = np.random.default_rng(seed).integers(num_runs, size=(NUM_RESAMPLES, num_runs, num_tasks))
+    resampled = np.take_along_axis(np.broadcast_to(scores, draws.shape), draws, axis=1)
+
+    def all_metrics(x: np.ndarray) -> dict[str, np.ndarray]:
+        """x: [..., num_runs, num_tasks]."""
+        of_tasks = x.mean(axis=-2)
+        iqm = stats.trim_mean(x.reshape(*x.shape[:-2], -1), 0.25, axis=-1)
+        return dict(iqm=iqm, median=np.median(of_tasks, axis=-1), mean=of_tasks.mean(axis=-1))
+
+    intervals = {name: np.percentile(values, [2.5, 97.5]) for name, values in all_metrics(resampled).items()}
+    return {
+        name: dict(estimate=float(value), interval_95=[float(x) for x in intervals[name]] if num_runs > 1 else None)
+        for name, value in all_metrics(scores).items()
+    }
+
+
+def matrix(results: list[dict], score: str) -> np.ndarray:
+    """[num_runs, num_tasks] of the results' tasks[task][score]. Raises SettingError when a task has fewer runs."""
+    by_task: dict[str, list[float]] = {}
+    for result in results:
+        for task, of_task in result["tasks"].items():
+            by_task.setdefault(task, []).append(of_task[score])
+    counts = {task: len(scores) for task, scores in by_task.items()}
+    if len(set(counts.values())) > 1:
+        text = ", ".join(f"{count} of {task}" for task, count in counts.items())
+        raise SettingError(f"--saved_model: give the same number of runs of each task; given: {text}")
+    return np.array(list(by_task.values())).T
+
+
+def draw(results: list[dict], together: dict[str, dict] | None, score: str, path: pathlib.Path) -> None:
+    """A dot with its interval for each run and task, and the interquartile mean of all."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [
+        (f"{pathlib.Path(result['saved_model']).parent.name}  {task}", of_task["mean"], of_task["interval_95"])
+        for result in results
+        for task, of_task in result["tasks"].items()
+    ]
+    panels = 1 if together is None else 2
+    figure, axes = plt.subplots(
+        panels, 1, figsize=(8, 1.6 + 0.35 * len(rows) + 1.2 * (panels - 1)), squeeze=False,
+        gridspec_kw={"height_ratios": [max(2, len(rows)), 2.5][:panels]},
+    )  # fmt: skip
+    _dots(axes[0, 0], rows, "mean return of an episode, 95 % interval")
+    if together is not None:
+        what = "normalised score" if score == "normalised" else "return"
+        summary = [(name, x["estimate"], x["interval_95"]) for name, x in together.items()]
+        _dots(axes[1, 0], summary, f"{what} over runs and tasks, 95 % interval")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _dots(axis, rows: list[tuple], label: str) -> None:
+    for i, (_, value, interval) in enumerate(rows):
+        if interval:
+            axis.plot(interval, [i, i], color="tab:blue", linewidth=6, alpha=0.35, solid_capstyle="butt")
+        axis.plot(value, i, "o", color="tab:blue")
+        axis.annotate(f"{value:.4g}", (value, i), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
+    axis.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axis.set_ylim(len(rows) - 0.4, -0.8)
+    axis.set_xlabel(label)
+    axis.grid(axis="x", alpha=0.3)

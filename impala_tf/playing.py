@@ -1,0 +1,94 @@
+"""Plays whole episodes with an agent and describes their returns."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import tqdm
+
+from impala_tf.environments import VectorEnvironment
+from impala_tf.types import EnvOutput
+
+NUM_ENVIRONMENTS = 16
+NUM_RESAMPLES = 10_000  # Of the bootstrap.
+
+
+class Player(Protocol):
+    """An agent as `play` needs it: an `ExportedAgent`, or one that is still being trained."""
+
+    def initial_state(self, batch_size: int) -> Any: ...
+
+    def initial_action(self, batch_size: int) -> np.ndarray: ...
+
+    def step(self, observation, reward, last_action, first, core_state) -> dict[str, Any]:
+        """Tensors by name: action, greedy_action, core_state and what else there is."""
+
+
+class Episodes(NamedTuple):
+    """returns: [E] float, undiscounted. lengths: [E] int, agent steps."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+
+
+def quotas(num_episodes: int, num_envs: int) -> np.ndarray:
+    """How many episodes each environment plays, [num_envs]: fixed beforehand.
+
+    Taking the first `num_episodes` that end anywhere would favour short ones.
+    """
+    return np.full(num_envs, num_episodes // num_envs) + (np.arange(num_envs) < num_episodes % num_envs)
+
+
+def play(
+    agent: Player,
+    environment: VectorEnvironment,
+    num_episodes: int,
+    greedy: bool,
+    on_row: Callable[[EnvOutput, dict], None] = lambda row, step: None,
+    show_progress: bool = True,
+) -> Episodes:
+    """Plays `num_episodes`, spread over the environments by `quotas`.
+
+    on_row(EnvOutput, step outputs) is called after each policy call; what it raises ends the play.
+    """
+    left = quotas(num_episodes, environment.num_envs)
+    returns: list[float] = []
+    lengths: list[int] = []
+    state = agent.initial_state(environment.num_envs)
+    action = agent.initial_action(environment.num_envs)
+    row = environment.reset()
+    # None: on a terminal only.
+    disable = None if show_progress else True
+    with tqdm.tqdm(total=num_episodes, unit="episodes", disable=disable, leave=False) as bar:
+        while True:
+            step = agent.step(row.observation, row.reward, action, row.first, state)
+            on_row(row, step)
+            ended = (row.terminated | row.truncated) & (left > 0)
+            returns.extend(row.episode_return[ended].tolist())
+            lengths.extend(row.episode_steps[ended].tolist())
+            left -= ended
+            bar.update(int(ended.sum()))
+            if not left.any():
+                return Episodes(np.asarray(returns), np.asarray(lengths))
+            state = step["core_state"]
+            action = step["greedy_action" if greedy else "action"].numpy()
+            row = environment.step(action)
+
+
+def report(episodes: Episodes, seed: int) -> dict[str, Any]:
+    """Mean, standard error, 95 % interval (bootstrap of the mean), min and max of the returns; lengths."""
+    returns = episodes.returns
+    random = np.random.default_rng(seed)
+    means = np.mean(random.choice(returns, (NUM_RESAMPLES, len(returns))), axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return dict(
+        num_episodes=len(returns),
+        mean=float(returns.mean()),
+        standard_error=float(returns.std(ddof=1) / np.sqrt(len(returns))) if len(returns) > 1 else 0.0,
+        interval_95=[float(low), float(high)],
+        min=float(returns.min()),
+        max=float(returns.max()),
+        length_mean=float(episodes.lengths.mean()),
+        length_min=int(episodes.lengths.min()),
+        length_max=int(episodes.lengths.max()),
+    )

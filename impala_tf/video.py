@@ -1,0 +1,127 @@
+"""An episode as MP4 or GIF: the frame, and beside it what the agent thinks of it."""
+
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from impala_tf import environments
+from impala_tf.config import Config, SettingError
+from impala_tf.playing import Player, play
+from impala_tf.types import EnvOutput
+
+HEIGHT = 480  # Pixels of the picture.
+PANEL_WIDTH = 320
+MAX_FRAME_WIDTH = 960
+CURVE_STEPS = 200  # Steps that the curve of the baseline looks back.
+MARGIN = 12
+LINE = 14
+BLACK, GREY, BLUE, RED, GREEN = (0, 0, 0), (190, 190, 190), (31, 119, 180), (214, 39, 40), (44, 160, 44)
+
+
+def check(video: pathlib.Path) -> None:
+    """Raises SettingError for what a user can get wrong."""
+    if video.suffix not in (".mp4", ".gif") or not video.parent.is_dir():
+        raise SettingError(f"--video={video}: must be a .mp4 or .gif file in a directory that exists")
+    try:
+        import imageio.v3  # noqa: F401
+        import imageio_ffmpeg  # noqa: F401 (imageio's MP4 writer)
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise SettingError(f"--video={video}: {error.name} is not installed: pip install 'impala_tf[video]'") from None
+
+
+def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, path: pathlib.Path) -> None:
+    """Plays one episode and writes it; the format is that of the path's suffix. task: which of the config's."""
+    import imageio.v3 as imageio
+
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display to draw into an array.
+    environment = environments.make_vector_environment(config, seed, task, 1, render_mode="rgb_array")
+    panel = Panel(environment.action_names, start=int(environment.action_space.start))
+    frames: list[np.ndarray] = []
+
+    def on_row(row: EnvOutput, step: dict) -> None:
+        chosen = step["greedy_action" if greedy else "action"].numpy()[0]
+        panel.add(row, step, chosen)
+        frames.append(panel.beside(environment.render()))
+
+    play(agent, environment, 1, greedy, on_row)
+    environment.close()
+    fps = environment.frames_per_sec
+    gif, mp4 = {"duration": 1000 / fps, "loop": 0}, {"fps": fps, "macro_block_size": 2}
+    settings: dict[str, Any] = gif if path.suffix == ".gif" else mp4
+    imageio.imwrite(path, np.stack(frames), **settings)
+
+
+class Panel:
+    """Draws reward, return, the baseline over the last steps, and the probabilities of the actions.
+
+    action_names: in the order of the policy's logits; empty: numbers. start: the smallest action.
+    """
+
+    def __init__(self, action_names: list[str], start: int):
+        self._names = action_names
+        self._start = start
+        self._values: list[float] = []
+        self._rewards: list[float] = []
+
+    def add(self, row: EnvOutput, step: dict, action: np.ndarray) -> None:
+        """A row of one environment, and the policy's outputs for it, as `ExportedAgent.step` gives them."""
+        self._values.append(float(step["baseline"][0]))
+        self._rewards.append(float(row.reward[0]))
+        self._return, self._steps = float(row.episode_return[0]), int(row.episode_steps[0])
+        self._parameters = step["policy_parameters"].numpy()[0].astype(np.float64)
+        self._action = int(action) - self._start
+
+    def beside(self, frame: np.ndarray) -> np.ndarray:
+        """frame: [height, width, 3] uint8 -> [HEIGHT, width, 3], the frame scaled and the panel to its right."""
+        from PIL import Image, ImageDraw
+
+        height, width = frame.shape[:2]
+        scale = min(HEIGHT / height, MAX_FRAME_WIDTH / width)
+        width, height = round(width * scale / 2) * 2, min(HEIGHT, round(height * scale))
+        picture = Image.new("RGB", (width + PANEL_WIDTH, HEIGHT), (255, 255, 255))
+        picture.paste(Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST))
+        draw = ImageDraw.Draw(picture)
+        left, right = width + MARGIN, width + PANEL_WIDTH - MARGIN
+        draw.text((left, MARGIN), f"step {self._steps}   return {self._return:g}", BLACK)
+        reward = self._rewards[-1]
+        draw.text((left, MARGIN + LINE), f"reward {reward:g}", _colour(reward) if reward else BLACK)
+        draw.text((left, MARGIN + 2 * LINE), f"baseline {self._values[-1]:.3f}", BLUE)
+        self._draw_curve(draw, (left, MARGIN + 4 * LINE, right, HEIGHT // 2 - MARGIN))
+        self._draw_policy(draw, (left, HEIGHT // 2, right, HEIGHT - MARGIN))
+        return np.asarray(picture)
+
+    def _draw_curve(self, draw, box: tuple[int, int, int, int]) -> None:
+        left, top, right, bottom = box
+        values = np.array(self._values[-CURVE_STEPS:])
+        low, high = float(values.min()), float(values.max())
+        span = max(high - low, 1e-3)
+        xs = left + np.arange(len(values)) * (right - left) / (CURVE_STEPS - 1)
+        for x, reward in zip(xs, self._rewards[-CURVE_STEPS:], strict=True):
+            if reward:
+                draw.line([(x, top), (x, bottom)], fill=_colour(reward))
+        points = [(x, bottom - (value - low) / span * (bottom - top)) for x, value in zip(xs, values, strict=True)]
+        if len(points) > 1:
+            draw.line(points, fill=BLUE, width=2)
+        draw.rectangle(box, outline=GREY)
+        draw.text((left + 3, top + 1), f"{high:.2f}", GREY)
+        draw.text((left + 3, bottom - LINE), f"{low:.2f}", GREY)
+
+    def _draw_policy(self, draw, box: tuple[int, int, int, int]) -> None:
+        left, top, right, bottom = box
+        probabilities = np.exp(self._parameters - self._parameters.max())
+        probabilities /= probabilities.sum()
+        names = self._names or [str(self._start + i) for i in range(len(probabilities))]
+        pitch = min(20.0, (bottom - top) / len(names))
+        start = left + 100
+        for i, (name, probability) in enumerate(zip(names, probabilities, strict=True)):
+            y = top + i * pitch
+            colour = BLUE if i == self._action else GREY
+            draw.text((left, y), name[:14], BLACK)
+            draw.rectangle((start, y + 2, start + probability * (right - start), y + pitch - 3), fill=colour)
+
+
+def _colour(reward: float) -> tuple[int, int, int]:
+    return GREEN if reward > 0 else RED

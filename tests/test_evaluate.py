@@ -1,0 +1,217 @@
+"""Evaluation of exports, alone and together, during training, and the pictures of it."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from impala_tf import aggregate, environments, evaluate, playing, video
+from impala_tf.config import Config, SettingError
+from impala_tf.environments import make_vector_environment
+from impala_tf.evaluator import BEST
+from impala_tf.logdir import LogDir
+from impala_tf.train import train
+
+PONG = dict(env_id="ALE/Pong-v5", num_action_repeats=4, network="shallow", separate_value_network=False)
+
+
+def run(logdir, **settings):
+    settings = dict(
+        num_actors=2, num_envs_per_actor=2, unroll_length=5, batch_size=4, hidden_sizes=(8,), xla="off",
+        total_environment_frames=1000, logdir=str(logdir),
+    ) | settings  # fmt: skip
+    config = Config(**settings)
+    return train(config, LogDir(config, print))
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    logdir = tmp_path_factory.mktemp("export")
+    run(logdir, core="lstm", core_size=8)
+    return logdir / "saved_model"
+
+
+def test_evaluation_of_the_export(export, tmp_path, capsys):
+    options = evaluate.Options(num_episodes=20, seed=3, greedy=True)
+    evaluate.run([export], options, output=tmp_path / "out.json", video_path=tmp_path / "play.gif")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["num_episodes"] == 20
+    assert result["min"] <= result["interval_95"][0] <= result["mean"] <= result["interval_95"][1] <= result["max"]
+    assert result["length_mean"] == result["mean"], "CartPole pays 1 a step"
+    assert f"mean {result['mean']:.2f}" in capsys.readouterr().out
+    import imageio.v3 as imageio
+
+    frames = imageio.imread(tmp_path / "play.gif")
+    assert len(frames) > 5
+    assert frames.std() > 0
+    with pytest.raises(SettingError, match=r"--env_id=Acrobot-v1: its observations .* do not fit the agent"):
+        evaluate.run([export], evaluate.Options(1, env_id="Acrobot-v1"), output=tmp_path / "out.json")
+
+
+def test_evaluation_is_not_biased_towards_short_episodes():
+    """Counting's episodes last 5, 6, 5, 6, ... steps; each environment plays its quota, also the slow ones."""
+    assert playing.quotas(10, 4).tolist() == [3, 3, 2, 2]
+    config = Config(env_id="tests.environments:tests/Counting-v0")
+
+    class Agent:
+        def initial_state(self, batch_size):
+            return None
+
+        def initial_action(self, batch_size):
+            return np.zeros(batch_size, np.int64)
+
+        def step(self, observation, reward, last_action, first, core_state):
+            return {"action": tf.zeros(len(reward), tf.int64), "core_state": None}
+
+    episodes = playing.play(Agent(), make_vector_environment(config, 1, 0, 4), 10, greedy=False)
+    assert sorted(episodes.lengths.tolist()) == [5] * 6 + [6] * 4
+    assert sorted(episodes.returns.tolist()) == [15] * 6 + [21] * 4
+
+
+def test_report_of_known_returns():
+    returns = np.array([1.0, 2.0, 3.0, 4.0])
+    result = playing.report(playing.Episodes(returns, np.array([1, 2, 3, 4])), seed=1)
+    assert (result["mean"], result["min"], result["max"], result["length_mean"]) == (2.5, 1, 4, 2.5)
+    np.testing.assert_allclose(result["standard_error"], np.sqrt(5 / 3) / 2)
+    assert 1.25 <= result["interval_95"][0] <= 1.75
+
+
+def test_whole_games_and_never_without_an_end():
+    config = environments.for_evaluation(Config(env_id="ALE/Pong-v5", network="shallow", life_loss_ends_episode=True))
+    assert not config.life_loss_ends_episode
+    assert environments.for_evaluation(Config()).max_episode_frames == 0, "CartPole has a limit of its own"
+    config = environments.for_evaluation(Config(env_id="MinAtar/Breakout-v0", network="minatar"))
+    assert config.max_episode_frames == 108_000
+
+
+@pytest.mark.parametrize("vectorization", ["ale", "sync"])
+def test_an_episode_is_cut_off_at_its_limit(vectorization):
+    config = Config(max_episode_frames=40, num_action_repeats=4, vectorization=vectorization, env_id="ALE/Pong-v5",
+                    network="shallow", noop_max=0)  # fmt: skip
+    environment = make_vector_environment(config, 1, 0, 2)
+    rows = [environment.reset(), *(environment.step(np.zeros(2, np.int64)) for _ in range(11))]
+    ends = [t for t, row in enumerate(rows) if row.truncated.any()]
+    assert ends == [10]
+    environment.close()
+
+
+def test_an_environment_without_a_limit_gets_one():
+    config = Config(env_id="MinAtar/Freeway-v0", network="minatar", max_episode_frames=7)
+    environment = make_vector_environment(config, 1, 0, 2)
+    rows = [environment.reset(), *(environment.step(np.zeros(2, np.int64)) for _ in range(9))]
+    assert [t for t, row in enumerate(rows) if row.truncated.all()] == [7]
+    assert environments.spec_of(Config(max_episode_frames=7)).vectorization == "sync", "the native vector has no limit"
+
+
+@pytest.fixture(scope="module")
+def pong(tmp_path_factory):
+    logdir = tmp_path_factory.mktemp("pong")
+    run(logdir, total_environment_frames=400, full_action_set=True, noop_max=5, **PONG)
+    return logdir / "saved_model"
+
+
+def test_protocols_of_atari(pong, export, tmp_path):
+    paper = evaluate.environment_of(pong, "", "paper")
+    assert (paper.noop_max, paper.sticky_actions, paper.max_episode_frames) == (30, 0, 108_000)
+    machado = evaluate.environment_of(pong, "", "machado")
+    assert (machado.noop_max, machado.sticky_actions, machado.max_episode_frames) == (0, 0.25, 18_000)
+    training = evaluate.environment_of(pong, "")
+    assert (training.noop_max, training.num_action_repeats) == (5, 4)
+    assert evaluate.PROTOCOLS["paper"].num_episodes == 200
+    with pytest.raises(SettingError, match="--protocol=paper: is for ALE ids; the agent plays CartPole-v1"):
+        evaluate.environment_of(export, "", "paper")
+    info = pong / "impala_tf.json"
+    content = info.read_text()
+    info.write_text(content.replace('"full_action_set": true', '"full_action_set": false'))
+    try:
+        with pytest.raises(SettingError, match=r"--protocol=machado: needs an agent .* --full_action_set"):
+            evaluate.environment_of(pong, "", "machado")
+    finally:
+        info.write_text(content)
+    with pytest.raises(SettingError, match="--protocol=papr: must be one of training, paper, machado"):
+        evaluate.run([pong], evaluate.Options(protocol="papr"))
+
+
+def test_several_exports_together(export, tmp_path, capsys):
+    options = evaluate.Options(num_episodes=8, seed=3)
+    other = tmp_path / "other" / "saved_model"
+    other.parent.mkdir()
+    other.symlink_to(export)
+    evaluate.run([export, other], options, output=tmp_path / "out.json", picture=tmp_path / "out.png")
+    result = json.loads((tmp_path / "out.json").read_text())
+    means = [model["mean"] for model in result["models"]]
+    assert result["score"] == "mean"
+    np.testing.assert_allclose(result["aggregate"]["mean"]["estimate"], np.mean(means))
+    assert "together, of the returns" in capsys.readouterr().out
+    import matplotlib.image
+
+    assert matplotlib.image.imread(tmp_path / "out.png").std() > 0
+    with pytest.raises(SettingError, match=r"--video=.*: give one --saved_model with it"):
+        evaluate.run([export, other], options, output=tmp_path / "out.json", video_path=tmp_path / "x.gif")
+
+
+def test_interquartile_mean_of_known_scores():
+    """Of 8 runs the middle four: 3, 4, 5, 6; an outlier moves the mean only."""
+    scores = np.array([[1.0], [2], [3], [4], [5], [6], [7], [800]])
+    result = aggregate.aggregate(scores, seed=1)
+    assert result["iqm"]["estimate"] == 4.5
+    assert result["mean"]["estimate"] == 103.5
+    low, high = result["iqm"]["interval_95"]
+    assert low < 4.5 < high < 800
+    assert aggregate.aggregate(scores[:1], seed=1)["iqm"]["interval_95"] is None
+
+
+def test_runs_of_different_tasks_form_a_matrix():
+    def result(task, score):
+        return {"tasks": {task: {"normalised": score}}}
+
+    runs = [result("a", 1.0), result("b", 3.0), result("a", 2.0), result("b", 4.0)]
+    np.testing.assert_array_equal(aggregate.matrix(runs, "normalised"), [[1, 3], [2, 4]])
+    with pytest.raises(SettingError, match="the same number of runs of each task; given: 2 of a, 1 of b"):
+        aggregate.matrix(runs[:3], "normalised")
+
+
+@pytest.mark.parametrize(("package", "extra"), [("scipy", "evaluation"), ("matplotlib", "plots")])
+def test_missing_packages_name_their_extra(package, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SettingError, match=rf"pip install 'impala_tf\[{extra}\]'"):
+        aggregate.check_installed(several=True, picture=True)
+
+
+def test_evaluation_during_training_keeps_the_best(tmp_path):
+    settings = dict(evaluate_every_frames=1000, evaluate_num_episodes=3, total_environment_frames=6000)
+    run(tmp_path, **settings)
+    with (tmp_path / "evaluations.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    frames = [int(row["environment_frames"]) for row in rows]
+    assert frames == sorted(frames)
+    assert frames[-1] >= 6000, "the weights at the end are evaluated too"
+    assert {row["task"] for row in rows} == {"CartPole-v1"}
+    best = json.loads((tmp_path / "best_model" / "impala_tf.json").read_text())["best"]
+    np.testing.assert_allclose(best["score"], max(float(row["mean"]) for row in rows), rtol=1e-5)
+    evaluate.run([tmp_path / "best_model"], evaluate.Options(4), output=tmp_path / "out.json")
+
+    # Resumed, the best of before is still known; a finished run is not evaluated again.
+    kept = (tmp_path / "checkpoints" / BEST).read_bytes()
+    run(tmp_path, **settings)
+    assert (tmp_path / "checkpoints" / BEST).read_bytes() == kept
+    with (tmp_path / "evaluations.csv").open() as file:
+        assert list(csv.DictReader(file)) == rows
+
+
+def test_the_panel_beside_a_frame():
+    panel = video.Panel(["NOOP", "FIRE"], start=0)
+    row = environments.make_vector_environment(Config(), 1, 0, 1).reset()
+    step = dict(baseline=tf.constant([0.5]), policy_parameters=tf.constant([[0.0, 2.0]]))
+    panel.add(row, step, np.int64(1))
+    panel.add(row._replace(reward=np.ones(1, np.float32)), step, np.int64(1))
+    picture = panel.beside(np.zeros([100, 61, 3], np.uint8))
+    assert picture.shape == (video.HEIGHT, 292 + video.PANEL_WIDTH, 3)
+    right = picture[:, 292:].reshape(-1, 3).tolist()
+    # The bar of the action that was taken is e^2 times as long as the other; the reward is a green line.
+    bars = [sum(pixel == list(colour) for pixel in right) for colour in (video.BLUE, video.GREEN)]
+    assert bars[0] > 1000
+    assert bars[1] > 50
