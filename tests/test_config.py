@@ -29,7 +29,7 @@ def test_each_line_of_a_flag_file_has_its_source_above_and_is_a_setting(path):
         if line.startswith("--"):
             assert above.startswith("# "), f"{path.name}: {line} has no comment above it"
             name, value = line[2:].split("=", 1)
-            assert name in names or (FLAGS.parent / value).samefile(FLAGS / pathlib.Path(value).name)
+            assert name in names or (FLAGS.parent / value).is_file()
     assert lines[0].startswith("# ")
 
 

@@ -1,3 +1,5 @@
+import hashlib
+import importlib.metadata
 import sys
 
 import gymnasium as gym
@@ -210,6 +212,20 @@ def test_atari_settings_reach_the_games():
         return len(np.unique(rows.observation[-1].reshape(4, -1), axis=0))
 
     assert after_the_same_actions(0.0) == 1 < after_the_same_actions(0.25)
+
+
+@pytest.mark.parametrize(
+    ("game", "known"),
+    [("Pong", "450c37acf57e605d"), ("Breakout", "404c5e3d1a8be109"), ("Seaquest", "87a0fbb52e8d6686")],
+)
+def test_the_frames_are_those_that_the_recorded_curves_were_learned_from(game, known):
+    """A tripwire: when an upgrade of ale-py changes frames or rewards, learn docs/results/atari.csv anew, then this."""
+    settings = dict(env_id=f"ALE/{game}-v5", num_action_repeats=4, noop_max=0, full_action_set=True)
+    rows = rollout(make(num_envs=2, **settings), 300, lambda t, n: (t // 2 + np.arange(n)) % 18)
+    digest = hashlib.sha256()
+    for leaf in (rows.observation, rows.reward, rows.terminated):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    assert digest.hexdigest()[:16] == known, f"ale-py {importlib.metadata.version('ale-py')} shows other frames"
 
 
 @pytest.mark.parametrize("vectorization", ["ale", "sync", pytest.param("envpool", marks=needs_envpool)])
