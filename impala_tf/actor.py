@@ -16,6 +16,13 @@ from impala_tf.types import EnvOutput, Unroll
 from impala_tf.unroll_queue import UnrollSpec, UnrollWriter
 
 
+def policy_leaves(row: EnvOutput) -> list:
+    """What the policy sees of a row, flat: the observation's leaves, reward, first."""
+    if isinstance(row.observation, np.ndarray):
+        return [row.observation, row.reward, row.first]
+    return [*tf.nest.flatten(row.observation), row.reward, row.first]
+
+
 class BaseActor:
     """What actors share: one graph for T rows, and how an environment's error comes out of it.
 
@@ -41,6 +48,11 @@ class BaseActor:
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
         raise NotImplementedError
+
+    def pack(self, leaves: list) -> tuple:
+        """The inverse of `policy_leaves`: observation, reward, first."""
+        *observation, reward, first = leaves
+        return tf.nest.pack_sequence_as(self._spec.leaves.env_outputs.observation, observation), reward, first
 
     def no_action(self, num_envs: int) -> np.ndarray:
         """[num_envs, ...], the last action before there was one."""
@@ -111,7 +123,7 @@ class Actor(BaseActor):
             num_envs = self._environment.num_envs
             self._row = row = self._environment.reset()
             core_state = self.agent.initial_state(num_envs).numpy()
-            self._inputs = [row.observation, row.reward, row.first, self.no_action(num_envs), core_state]
+            self._inputs = [*policy_leaves(row), self.no_action(num_envs), core_state]
         self.environment_secs = 0.0
         self._writer = UnrollWriter(self._spec, self._environment.num_envs, self._group)
         last_action, core_state = (np.asarray(x) for x in self._inputs[-2:])
@@ -121,11 +133,13 @@ class Actor(BaseActor):
         self._inputs = outputs[: len(self._inputs)]
         return tf.nest.pack_sequence_as(self._writer.unroll, outputs[len(self._inputs) :])
 
-    def _rows(self, flat_weights, observation, reward, first, last_action, core_state):
+    def _rows(self, flat_weights, *inputs):
         """The graph of T rows. Returns the inputs of row T and the unroll's leaves."""
         self._policy.refresh(flat_weights)
-        like = (observation, reward, first)
+        *row, last_action, core_state = inputs
+        like = row
         for t in range(self._spec.unroll_length):
+            observation, reward, first = self.pack(row)
             step = self._policy.step(observation, reward, last_action, first, core_state, int(self._seeds[t]))
             last_action, core_state = step.action, step.core_state
             emitted = tf.numpy_function(
@@ -133,11 +147,11 @@ class Actor(BaseActor):
                 [step.action, step.parameters],
                 [x.dtype for x in like],
             )
-            observation, reward, first = (tf.ensure_shape(x, y.shape) for x, y in zip(emitted, like, strict=True))
+            row = [tf.ensure_shape(x, y.shape) for x, y in zip(emitted, like, strict=True)]
         # Out of the graph the arrays are tensors; made from outside, one by one, they would cost as much as a row.
         leaves = tf.nest.flatten(self._writer.unroll)
         leaves = tf.numpy_function(lambda: tf.nest.flatten(self._writer.unroll), [], [x.dtype for x in leaves])
-        return observation, reward, first, last_action, core_state, *leaves
+        return *row, last_action, core_state, *leaves
 
     def _step_environments(self, t: int, action: np.ndarray, parameters: np.ndarray):
         self._writer.write_action(t, action, parameters)
@@ -145,4 +159,4 @@ class Actor(BaseActor):
         self._row = row = self._environment.step(action)
         self.environment_secs += time.perf_counter() - started
         self._writer.write_row(t + 1, row)
-        return row.observation, row.reward, row.first
+        return policy_leaves(row)

@@ -187,10 +187,11 @@ class Config:
 
     # Network.
     network: str = setting(
-        "mlp",
-        "mlp; shallow or deep: the paper's two convolutional networks (figure 3); nature: the three convolutions that "
-        "the paper's text on Atari may mean instead of shallow; minatar: Conv 16 3x3, FC 128.",
-        choices=("mlp", "shallow", "deep", "nature", "minatar"),
+        "auto",
+        "For images: shallow or deep, the paper's two (figure 3); nature, the three convolutions that the paper's text "
+        "on Atari may mean instead of shallow; minatar, Conv 16 3x3, FC 128. auto: shallow, below 20x20 pixels "
+        "minatar. Other parts of an observation have an mlp, and texts the paper's LSTM; mlp: images too.",
+        choices=("auto", "mlp", "shallow", "deep", "nature", "minatar"),
         network=True,
     )
     hidden_sizes: tuple[int, ...] = setting((64, 64), "Layer sizes of the mlp.", "units", network=True)

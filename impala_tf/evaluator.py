@@ -42,7 +42,7 @@ class AgentPlayer:
 
     def step(self, observation, reward, last_action, first, core_state) -> dict[str, tf.Tensor]:
         inputs = (observation, reward, last_action, first, core_state)
-        return self._step(*(tf.convert_to_tensor(x) for x in inputs))
+        return self._step(*tf.nest.map_structure(tf.convert_to_tensor, inputs))
 
 
 class Evaluator:

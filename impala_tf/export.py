@@ -3,7 +3,10 @@
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import tensorflow as tf
 
@@ -11,7 +14,12 @@ from impala_tf.config import SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.logdir import INFO_FILE
 from impala_tf.networks import Agent
-from impala_tf.networks.agent import zeros
+from impala_tf.spaces import leaves, zeros
+
+
+def input_names(space: gym.Space) -> list[str]:
+    """Of the observation's parts in the signature `step`, in the order of tf.nest.flatten."""
+    return [f"observation_{name}" if name else "observation" for name in leaves(space)]
 
 
 class _Export(tf.Module):
@@ -27,7 +35,9 @@ class _Export(tf.Module):
         return {"core_state": self._agent.initial_state(batch_size)}
 
     @tf.function(autograph=False)
-    def step(self, observation, reward, last_action, first, core_state):
+    def step(self, reward, last_action, first, core_state, **parts):
+        leaves = [parts[name] for name in input_names(self._agent.observation_space)]
+        observation = tf.nest.pack_sequence_as(zeros(self._agent.observation_space), leaves)
         step = self._agent.step(observation, reward, last_action, first, core_state)
         return {
             "action": step.action,
@@ -39,9 +49,12 @@ class _Export(tf.Module):
 
     def signatures(self) -> dict:
         distribution = self._agent.distribution
-        observation = zeros(self._agent.observation_space)
-        specs = dict(
-            observation=tf.TensorSpec([None, *observation.shape], observation.dtype),
+        names = input_names(self._agent.observation_space)
+        parts = tf.nest.flatten(zeros(self._agent.observation_space))
+        specs = {
+            name: tf.TensorSpec([None, *part.shape], tf.as_dtype(part.dtype))
+            for name, part in zip(names, parts, strict=True)
+        } | dict(
             reward=tf.TensorSpec([None], tf.float32),
             last_action=tf.TensorSpec([None, *distribution.action_shape], distribution.action_dtype),
             first=tf.TensorSpec([None], tf.bool),
@@ -59,7 +72,8 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
 
     initial_state(batch_size: [] int32) -> core_state [B, S].
     step(observation [B, ...], reward [B] float32, last_action [B], first [B] bool, core_state [B, S]) ->
-    action (sampled), greedy_action, policy_parameters [B, P], baseline [B], core_state. All as dicts by name.
+    action (sampled), greedy_action, policy_parameters [B, P], baseline [B], core_state. All as dicts by name. The parts
+    of a Dict or Tuple observation are inputs of their own, observation_NAME.
 
     info: settings that `evaluate` wants to know, kept beside the model as JSON.
     """
@@ -68,6 +82,7 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     temporary = directory.with_name(directory.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+    info = info | dict(observation=input_names(agent.observation_space))
     (temporary / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n")
     shutil.rmtree(directory, ignore_errors=True)
     temporary.replace(directory)
@@ -81,6 +96,7 @@ class ExportedAgent:
             self._model = tf.saved_model.load(str(directory))
             self._step = self._model.signatures["step"]
             self._initial_state = self._model.signatures["initial_state"]
+            self._names = json.loads((directory / INFO_FILE).read_text())["observation"]
         except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
             raise SettingError(
                 f"--saved_model={directory}: cannot be loaded ({' '.join(str(error).split())[:200]})"
@@ -89,13 +105,15 @@ class ExportedAgent:
     def check_fits(self, spec: EnvironmentSpec, env_id: str) -> None:
         """Raises SettingError when the environment's spaces are not those that the agent was made for."""
         inputs = self._step.structured_input_signature[1]
-        has = (tuple(spec.observation_space.shape), np.dtype(spec.observation_space.dtype), int(spec.action_space.n))
+        names = [name for name in inputs if name.startswith("observation")]
+        wants = {name: _describe(inputs[name].shape[1:], inputs[name].dtype.as_numpy_dtype) for name in names}
+        parts = zip(input_names(spec.observation_space), tf.nest.flatten(zeros(spec.observation_space)), strict=True)
+        has = {name: _describe(part.shape, part.dtype) for name, part in parts}
         num_actions = self._step.structured_outputs["policy_parameters"].shape[-1]
-        wants = (tuple(inputs["observation"].shape[1:]), inputs["observation"].dtype.as_numpy_dtype, num_actions)
-        if has[0] != wants[0] or has[1] != wants[1] or has[2] != wants[2]:
+        if has != wants or int(spec.action_space.n) != num_actions:
             raise SettingError(
-                f"--env_id={env_id}: its observations {has[0]} {has[1].name} and {has[2]} actions do not fit "
-                f"the agent, which takes {wants[0]} {np.dtype(wants[1]).name} and has {wants[2]} actions"
+                f"--env_id={env_id}: its observations {_in_words(has)} and {spec.action_space.n} actions do not fit "
+                f"the agent, which takes {_in_words(wants)} and has {num_actions} actions"
             )
 
     def initial_state(self, batch_size: int) -> tf.Tensor:
@@ -106,10 +124,22 @@ class ExportedAgent:
         return np.zeros([batch_size, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
 
     def step(self, observation, reward, last_action, first, core_state) -> dict[str, tf.Tensor]:
+        parts = [tf.convert_to_tensor(part) for part in tf.nest.flatten(observation)]
         return self._step(
-            observation=tf.convert_to_tensor(observation),
+            **dict(zip(self._names, parts, strict=True)),
             reward=tf.convert_to_tensor(reward),
             last_action=tf.convert_to_tensor(last_action),
             first=tf.convert_to_tensor(first),
             core_state=core_state,
         )
+
+
+def _describe(shape: Sequence[int], dtype: Any) -> str:
+    kind = tf.as_dtype(dtype).name
+    return f"{tuple(shape)} {kind}"
+
+
+def _in_words(parts: dict[str, str]) -> str:
+    if list(parts) == ["observation"]:
+        return parts["observation"]
+    return ", ".join(f"{name} {what}" for name, what in parts.items())

@@ -11,6 +11,7 @@ from impala_tf.config import Config
 from impala_tf.graphs import direct_call
 from impala_tf.losses import Losses, impala_loss
 from impala_tf.networks import Agent
+from impala_tf.spaces import is_text, leaves, network_for
 from impala_tf.types import Unroll
 from impala_tf.unroll_queue import join_groups
 
@@ -52,7 +53,7 @@ class Learner:
         self.environment_frames = 0
         self._config = config
         self.optimizer = make_optimizer(config, agent.keras_variables)
-        xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, device))
+        xla = wants_xla(config, agent, device)
         self._call: Callable | None = None
         self._update = tf.function(self._update_graph, autograph=False, jit_compile=xla)
         self._forward = tf.function(self._loss, autograph=False, jit_compile=xla)
@@ -159,7 +160,7 @@ class GradientWorker:
         self._config = config
         self._agent = agent
         self._call: Callable | None = None
-        xla = config.xla == "on" or (config.xla == "auto" and xla_is_faster(config, "/CPU:0"))
+        xla = wants_xla(config, agent, "/CPU:0")
         self._function = tf.function(self._graph, autograph=False, jit_compile=xla)
 
     def gradients(self, groups: Unroll) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
@@ -191,6 +192,14 @@ def default_device() -> str:
     return "/GPU:0" if tf.config.list_physical_devices("GPU") else "/CPU:0"
 
 
-def xla_is_faster(config: Config, device: str) -> bool:
-    """What --xla=auto means, from docs/performance.md."""
-    return "GPU" in device or config.network == "mlp"
+def wants_xla(config: Config, agent: Agent, device: str) -> bool:
+    """What --xla means. auto: where it was faster (docs/performance.md): on a GPU, and for networks without images.
+
+    XLA cannot compile texts.
+    """
+    parts = leaves(agent.observation_space).values()
+    if any(is_text(part) for part in parts):
+        return False
+    if config.xla == "auto":
+        return "GPU" in device or all(network_for(config, part) == "mlp" for part in parts)
+    return config.xla == "on"

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from impala_tf.actor import BaseActor
+from impala_tf.actor import BaseActor, policy_leaves
 from impala_tf.environments import PartialEnvironment
 from impala_tf.inference import Policy
 from impala_tf.types import EnvOutput, Unroll
@@ -50,7 +50,8 @@ class PartialActor(BaseActor):
         """The graph of T policy calls. Returns the inputs of the next."""
         self._policy.refresh(flat_weights)
         for t in range(self._spec.unroll_length):
-            observation, reward, first, last_action, core_state = inputs
+            *row, last_action, core_state = inputs
+            observation, reward, first = self.pack(row)
             step = self._policy.step(observation, reward, last_action, first, core_state, int(self._seeds[t]))
             emitted = tf.numpy_function(
                 functools.partial(self.guarded, self._exchange),
@@ -89,6 +90,8 @@ class PartialActor(BaseActor):
         if full.any():
             ended = envs[full]
             self._finished.append(tf.nest.map_structure(lambda leaf: leaf[ended], self._writer.unroll))
-            self._writer.write_rows_of(ended, np.zeros(len(ended), np.int64), EnvOutput(*(leaf[full] for leaf in row)))
+            self._writer.write_rows_of(
+                ended, np.zeros(len(ended), np.int64), tf.nest.map_structure(lambda leaf: leaf[full], row)
+            )
             self._rows_written[ended] = 1
-        return [row.observation, row.reward, row.first, self._last_actions[envs], self._core_states[envs]]
+        return [*policy_leaves(row), self._last_actions[envs], self._core_states[envs]]

@@ -25,6 +25,7 @@ from impala_tf.networks import Agent, make_agent
 from impala_tf.partial_actor import PartialActor
 from impala_tf.profile import Profile
 from impala_tf.run import Run, save
+from impala_tf.spaces import zeros
 from impala_tf.threads import Closed, Crew, Slot
 from impala_tf.types import ArraySpec
 from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, unroll_spec
@@ -105,8 +106,7 @@ def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
     """What the unrolls of an agent look like."""
     space, distribution = agent.observation_space, agent.distribution
     action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
-    assert space.shape is not None
-    observation = ArraySpec(space.shape, space.dtype)
+    observation = tf.nest.map_structure(lambda x: ArraySpec(x.shape, x.dtype), zeros(space))
     return unroll_spec(unroll_length, observation, action, distribution.num_parameters, agent.state_size)
 
 

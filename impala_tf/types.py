@@ -11,6 +11,7 @@ next step ignores its action and emits the first observation of the new episode,
 In this file and everywhere else T, B and A name dimensions: rows, environments, actions.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 # A numpy array where the environments and the actors hold it, a tf.Tensor from the queue on.
@@ -24,7 +25,7 @@ class EnvOutput(NamedTuple):
     terminated: bool, the episode ended here and there is no future reward.
     truncated: bool, the episode was cut off here (a time limit), though it could have gone on.
     first: bool, this row begins an episode.
-    observation: the observation space's dtype and shape.
+    observation: the observation space's dtype and shape; of a Dict or Tuple space a nest of arrays, of a Text bytes.
     episode_return: float32, undiscounted sum of the rewards of this episode up to here.
     episode_steps: int32, agent steps of this episode up to here.
     """
@@ -79,8 +80,9 @@ class Unroll(NamedTuple):
 TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters")
 
 
-class ArraySpec(NamedTuple):
-    """Shape (without T and B) and numpy dtype of one leaf."""
+@dataclasses.dataclass(frozen=True)  # No tuple: it is a leaf of nests.
+class ArraySpec:
+    """Shape (without T and B) and numpy dtype of one leaf; texts are bytes in arrays of objects."""
 
     shape: tuple[int, ...]
     dtype: Any

@@ -5,8 +5,10 @@ the largest number of unrolls that divides both, so with 128 environments and ba
 batch and nothing is cut up and joined again; with one environment an element is one unroll, as in the paper.
 """
 
+import functools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,16 +22,16 @@ class UnrollSpec(NamedTuple):
     unroll_length: int
     leaves: Unroll
 
-    def shape(self, group: int, path: tuple[str, ...], spec: ArraySpec) -> tuple[int, ...]:
-        """Shape of a leaf over `group` unrolls."""
-        if path[0] not in TIME_MAJOR_FIELDS:
+    def shape(self, group: int, name: str, spec: ArraySpec) -> tuple[int, ...]:
+        """Shape of a leaf over `group` unrolls. name: of the field of `Unroll` that it is in."""
+        if name not in TIME_MAJOR_FIELDS:
             return (group, *spec.shape)
-        rows = self.unroll_length + (path[0] == "env_outputs")  # Row T has no action.
+        rows = self.unroll_length + (name == "env_outputs")  # Row T has no action.
         return (rows, group, *spec.shape)
 
 
-def unroll_spec(unroll_length: int, observation: ArraySpec, action: ArraySpec, num_parameters: int, state_size: int):
-    """The `UnrollSpec` for one kind of observation, action, policy head and core."""
+def unroll_spec(unroll_length: int, observation: Any, action: ArraySpec, num_parameters: int, state_size: int):
+    """The `UnrollSpec` for one kind of observation (a nest of ArraySpec), action, policy head and core."""
     scalar = {dtype: ArraySpec((), np.dtype(dtype)) for dtype in ("float32", "bool", "int32", "int64")}
     env_outputs = EnvOutput(
         reward=scalar["float32"],
@@ -54,21 +56,17 @@ def unroll_spec(unroll_length: int, observation: ArraySpec, action: ArraySpec, n
 
 
 def map_leaves(function, spec: UnrollSpec, *unrolls: Unroll) -> Unroll:
-    """function(path, ArraySpec, leaf of each unroll) for every leaf; path[0] is the field of `Unroll`."""
+    """function(name, ArraySpec, leaf of each unroll) for every leaf; name: of the field of `Unroll` that it is in."""
     fields = {}
     for name in Unroll._fields:
-        parts = [getattr(spec.leaves, name), *(getattr(unroll, name) for unroll in unrolls)]
-        if name == "env_outputs":
-            fields[name] = EnvOutput(
-                *(function((name, leaf), *(getattr(part, leaf) for part in parts)) for leaf in EnvOutput._fields)
-            )
-        else:
-            fields[name] = function((name,), *parts)
+        parts = [getattr(unroll, name) for unroll in (spec.leaves, *unrolls)]
+        fields[name] = tf.nest.map_structure(functools.partial(function, name), *parts)
     return Unroll(**fields)
 
 
-def _flatten(unroll: Unroll) -> list:
-    return [*unroll.env_outputs, *unroll[1:]]
+def row_leaves(row: EnvOutput) -> Sequence:
+    """The arrays of a row, in the order of tf.nest.flatten, which takes as long as writing them."""
+    return row if isinstance(row.observation, np.ndarray) else tf.nest.flatten(row)
 
 
 class UnrollQueue:
@@ -82,8 +80,9 @@ class UnrollQueue:
         self.batch_size = batch_size
         self.group = math.gcd(batch_size, num_envs)
         self._groups_per_batch = batch_size // self.group
-        shapes = _flatten(map_leaves(lambda path, leaf: spec.shape(self.group, path, leaf), spec))
-        dtypes = _flatten(map_leaves(lambda path, leaf: tf.as_dtype(leaf.dtype), spec))
+        with_shapes = map_leaves(lambda name, leaf: tf.TensorShape(spec.shape(self.group, name, leaf)), spec)
+        shapes = [tuple(shape) for shape in tf.nest.flatten(with_shapes)]
+        dtypes = [tf.as_dtype(leaf.dtype) for leaf in tf.nest.flatten(spec.leaves)]
         # FIFOQueue crashes on elements without content (the core state of a network without a core): not queued.
         self._empty = {
             i: tf.zeros([self._groups_per_batch, *shapes[i]], dtypes[i]) for i in range(len(shapes)) if 0 in shapes[i]
@@ -101,7 +100,7 @@ class UnrollQueue:
         Raises tf.errors.CancelledError when the queue is closed.
         """
         # The op itself; the queue's method would spend longer on checks than the op needs.
-        components = self._queued(_flatten(unrolls))
+        components = self._queued(tf.nest.flatten(unrolls))
         tf.raw_ops.QueueEnqueueManyV2(handle=self._queue.queue_ref, components=components)
 
     def get(self) -> Unroll:
@@ -112,8 +111,7 @@ class UnrollQueue:
         leaves = self._queue.dequeue_many(self._groups_per_batch)
         for i, empty in self._empty.items():
             leaves.insert(i, empty)
-        num = len(EnvOutput._fields)
-        return Unroll(EnvOutput(*leaves[:num]), *leaves[num:])
+        return tf.nest.pack_sequence_as(self.spec.leaves, leaves)
 
     def size(self) -> int:
         """Unrolls in the queue now."""
@@ -143,7 +141,8 @@ class UnrollWriter:
     def __init__(self, spec: UnrollSpec, num_envs: int, group: int):
         self._num_groups = num_envs // group
         self._group = group
-        self.unroll = map_leaves(lambda path, leaf: self._allocate(spec.shape(group, path, leaf), leaf.dtype), spec)
+        self.unroll = map_leaves(lambda name, leaf: self._allocate(spec.shape(group, name, leaf), leaf.dtype), spec)
+        self._row_arrays = row_leaves(self.unroll.env_outputs)
 
     def _allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return np.empty((self._num_groups, *shape), dtype)
@@ -152,7 +151,7 @@ class UnrollWriter:
         return values.reshape(self._num_groups, self._group, *values.shape[1:])
 
     def write_row(self, t: int, row: EnvOutput) -> None:
-        for array, values in zip(self.unroll.env_outputs, row, strict=True):
+        for array, values in zip(self._row_arrays, row_leaves(row), strict=True):
             self._write(array, t, values)
 
     def write_action(self, t: int, action: np.ndarray, parameters: np.ndarray) -> None:
@@ -177,7 +176,7 @@ class UnrollWriter:
     # The same for environments that are each at a row of their own, in groups of one: envs [R], t [R].
 
     def write_rows_of(self, envs: np.ndarray, t: np.ndarray, row: EnvOutput) -> None:
-        for array, values in zip(self.unroll.env_outputs, row, strict=True):
+        for array, values in zip(self._row_arrays, row_leaves(row), strict=True):
             array[envs, t, 0] = values
 
     def write_actions_of(self, envs: np.ndarray, t: np.ndarray, action: np.ndarray, parameters: np.ndarray) -> None:

@@ -65,17 +65,50 @@ class Pictures(gym.Env):
         return self.frame(), float(action), self.t == 10, False, {}
 
 
-class Continuous(gym.Env):
-    """What is not supported yet: a Dict observation, a Box action."""
+class Unsupported(gym.Env):
+    """An observation with a part of unknown length."""
 
-    observation_space = gym.spaces.Dict(x=gym.spaces.Box(-1, 1, (2,)))
-    action_space = gym.spaces.Box(-1, 1, (2,))
+    observation_space = gym.spaces.Dict(x=gym.spaces.Sequence(gym.spaces.Box(-1, 1, (2,))))
+    action_space = gym.spaces.Discrete(2)
+
+
+class Nested(gym.Env):
+    """Every kind of observation at once. Each part tells the same: the step in the episode, which is of 5 steps."""
+
+    observation_space = gym.spaces.Dict(
+        text=gym.spaces.Text(20),
+        numbers=gym.spaces.Tuple(
+            [gym.spaces.Discrete(6, start=2), gym.spaces.MultiDiscrete([6, 7]), gym.spaces.MultiBinary(6)]
+        ),
+        frame=gym.spaces.Box(0, 255, (20, 22, 3), np.uint8),
+        matrix=gym.spaces.Box(-np.inf, np.inf, (2, 3), np.float64),
+    )
+    action_space = gym.spaces.Discrete(3)
+
+    def observe(self):
+        return dict(
+            text=f"step number {self.t}",
+            numbers=(2 + self.t, np.array([self.t, self.t]), (np.arange(6) == self.t).astype(np.int8)),
+            frame=np.full([20, 22, 3], self.t, np.uint8),
+            matrix=np.full([2, 3], float(self.t)),
+        )
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self.observe(), {}
+
+    def step(self, action):
+        self.t += 1
+        return self.observe(), float(action), self.t == 5, False, {}
 
 
 def register() -> None:
-    for name, entry_point in [("Counting", Counting), ("Pictures", Pictures), ("Continuous", Continuous)]:
+    for name, entry_point in [("Counting", Counting), ("Pictures", Pictures), ("Nested", Nested)]:
         if f"tests/{name}-v0" not in gym.registry:
             gym.register(f"tests/{name}-v0", entry_point, disable_env_checker=True)
+    if "tests/Unsupported-v0" not in gym.registry:
+        gym.register("tests/Unsupported-v0", Unsupported, disable_env_checker=True)
     if "tests/Failing-v0" not in gym.registry:
         gym.register("tests/Failing-v0", Counting, kwargs={"fail_at": 300}, disable_env_checker=True)
         gym.register("tests/Slow-v0", Counting, kwargs={"sleep": 0.005}, disable_env_checker=True)

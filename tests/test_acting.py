@@ -15,6 +15,7 @@ from impala_tf.environments.vector import Task
 from impala_tf.inference import LocalPolicy
 from impala_tf.networks import make_agent
 from impala_tf.partial_actor import PartialActor
+from impala_tf.train import spec_for
 from impala_tf.types import TIME_MAJOR_FIELDS, ArraySpec, EnvOutput
 from impala_tf.unroll_queue import UnrollQueue, join_groups, map_leaves, unroll_spec
 from tests.environments import Counting
@@ -28,9 +29,7 @@ def make(env_id=COUNTING, num_envs=6, batch_size=3, seed=1, index=0, **settings)
     config = Config(env_id=env_id, use_last_action_and_reward=True, **settings)
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    observation = ArraySpec(spaces.observation_space.shape, spaces.observation_space.dtype)
-    action = ArraySpec((), np.dtype(np.int64))
-    spec = unroll_spec(T, observation, action, agent.distribution.num_parameters, agent.state_size)
+    spec = spec_for(agent, T)
     queue = UnrollQueue(spec, batch_size, num_envs, capacity=10_000)
     environment = environments.make_vector_environment(config, seed, index, num_envs)
     return Actor(index, environment, LocalPolicy(agent), spec, queue.group, seed), queue, agent
@@ -45,12 +44,12 @@ def unrolls(actor, queue, agent, num_unrolls, weights=None):
     assert rest == 0
     batches = [join_groups(queue.get()) for _ in range(num_batches)]
 
-    def cut(path, _, *leaves):
-        axis = 1 if path[0] in TIME_MAJOR_FIELDS else 0
-        return np.split(np.concatenate(leaves, axis), num_unrolls, axis)
+    def cut(name, _, *leaves):
+        axis = 1 if name in TIME_MAJOR_FIELDS else 0
+        return np.stack(np.split(np.concatenate(leaves, axis), num_unrolls, axis))
 
     cuts = map_leaves(cut, queue.spec, *batches)
-    return [map_leaves(lambda path, _, leaf, i=i: leaf[i], queue.spec, cuts) for i in range(num_unrolls)]
+    return [map_leaves(lambda name, _, leaf, i=i: leaf[i], queue.spec, cuts) for i in range(num_unrolls)]
 
 
 @pytest.mark.parametrize(("num_envs", "batch_size"), [(6, 9), (4, 4), (1, 1), (1, 3), (2, 6), (6, 2)])
@@ -198,7 +197,7 @@ def test_unrolls_of_environments_handed_out_in_parts():
     environment = PartialEnvironment(Parts(num_envs), num_envs, 2, Task())
     actor = PartialActor(3, environment, LocalPolicy(acting), spec, seed=1)
     parts = [actor.unroll(version, agent.flat_weights()) for version in range(40)]
-    together = map_leaves(lambda path, _, *leaves: np.concatenate(leaves), spec, *parts)
+    together = map_leaves(lambda name, _, *leaves: np.concatenate(leaves), spec, *parts)
     count = len(together.actor)
     assert count > 5 * num_envs
     assert any(len(part.actor) == 0 for part in parts) or len({len(part.actor) for part in parts}) > 1

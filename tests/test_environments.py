@@ -138,8 +138,8 @@ def test_repeated_actions():
         ),
         ({"env_id": "Pendulum-v1"}, r"--env_id=Pendulum-v1: its action space Box\(.* supported: Discrete"),
         (
-            {"env_id": "tests.environments:tests/Continuous-v0"},
-            r"its observation space Dict\(.* is not supported; supported: Box, Discrete",
+            {"env_id": "tests.environments:tests/Unsupported-v0"},
+            r"a part of its observation space Sequence\(.* is not supported; supported: Box, Discrete",
         ),
     ],
 )

@@ -10,7 +10,8 @@ from impala_tf import distributions
 from impala_tf.config import Config
 from impala_tf.networks import Agent, DeepTorso, InstructionEncoder, LSTMCore, convolutions, make_agent
 from impala_tf.networks.agent import Trunk
-from impala_tf.networks.torsos import SHALLOW, ConvolutionalTorso, FanInTruncatedNormal, ParallelTorso
+from impala_tf.networks.encoders import NestTorso
+from impala_tf.networks.torsos import SHALLOW, ConvolutionalTorso, FanInTruncatedNormal
 
 BOX = gym.spaces.Box(-1, 1, (4,), np.float32)
 ACTIONS = gym.spaces.Discrete(3)
@@ -26,7 +27,7 @@ def num_parameters(agent):
 def test_parameter_counts_of_the_dmlab_networks(torso, expected):
     """Figure 3 with language, LSTM 256, last action and reward, 9 actions: 1.2M and 1.6M."""
     space = gym.spaces.Dict(frame=gym.spaces.Box(0, 255, (72, 96, 3), np.uint8), instruction=gym.spaces.Text(100))
-    parts = ParallelTorso({"frame": torso(seed=1), "instruction": InstructionEncoder(seed=2)})
+    parts = NestTorso([torso(seed=1), InstructionEncoder(seed=2)])
     distribution = distributions.for_space(gym.spaces.Discrete(9))
     agent = Agent(distribution, [Trunk(parts, LSTMCore(256, seed=3))], space, True, 1.0, seed=4)
     assert num_parameters(agent) == expected

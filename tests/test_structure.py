@@ -8,8 +8,9 @@ import sys
 PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 
 ORDER = [
-    "types", "config", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions", "losses",
-    "networks.convolutions", "networks.torsos", "networks.cores", "networks.agent", "networks",
+    "types", "config", "spaces", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions",
+    "losses",
+    "networks.convolutions", "networks.torsos", "networks.cores", "networks.encoders", "networks.agent", "networks",
     "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.vector",
     "environments.backends", "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
@@ -21,7 +22,7 @@ ORDER = [
 ]  # fmt: skip
 MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
-    "types", "config", "startup", "signals", "threads", "environments.cartpole", "environments.atari",
+    "types", "config", "spaces", "startup", "signals", "threads", "environments.cartpole", "environments.atari",
     "environments.vector", "environments.backends", "environments", "checkpoints", "logdir", "command_line",
     "evaluate", "experiment", "benchmark", "environments.tasks", "environments.suites", "playing",
     "aggregate", "video",

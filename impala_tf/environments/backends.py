@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
+from impala_tf import spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, suites
 from impala_tf.environments.vector import PartialEnvironment, SeparatelySeeded, Task, VectorEnvironment
@@ -151,7 +152,9 @@ def _make_vector(config: Config, how: str, num_envs: int, seeds: list[int], sett
     if how == "sync":
         return SyncVectorEnv([make] * num_envs)
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
-    return AsyncVectorEnv([functools.partial(_in_process, make)] * num_envs, context="spawn")
+    # Texts do not fit into its shared memory.
+    texts = any(spaces.is_text(part) for part in spaces.leaves(_look(config)[0]).values())
+    return AsyncVectorEnv([functools.partial(_in_process, make)] * num_envs, context="spawn", shared_memory=not texts)
 
 
 def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:
@@ -353,10 +356,10 @@ def _joint_spec(config: Config, specs: list[EnvironmentSpec]) -> EnvironmentSpec
             raise SettingError(
                 f"{what}: actions {_one_line(spec.action_space)} and {_one_line(first.action_space)}{advice}"
             )
-        spaces = (spec.observation_space, first.observation_space)
-        alike = all(isinstance(space, gym.spaces.Box) for space in spaces)
-        if not alike or spaces[0].dtype != spaces[1].dtype or len(spaces[0].shape) != len(spaces[1].shape):
-            raise SettingError(f"{what}: observations {_one_line(spaces[0])} and {_one_line(spaces[1])}")
+        seen = (spec.observation_space, first.observation_space)
+        alike = all(isinstance(space, gym.spaces.Box) for space in seen)
+        if not alike or seen[0].dtype != seen[1].dtype or len(seen[0].shape) != len(seen[1].shape):
+            raise SettingError(f"{what}: observations {_one_line(seen[0])} and {_one_line(seen[1])}")
     shape = np.max([spec.observation_space.shape for spec in specs], axis=0)
     # Zeros may be filled up.
     low = min(0.0, *(float(spec.observation_space.low.min()) for spec in specs))
@@ -375,11 +378,12 @@ def _spec_of_task(config: Config) -> EnvironmentSpec:
                 f"--{name}={getattr(config, name)}: works with --vectorization=ale or envpool; "
                 f"{config.env_id} is stepped by {vectorization}"
             )
-    observation_space, action_space = _spaces(config)
-    if not isinstance(observation_space, gym.spaces.Box | gym.spaces.Discrete):
+    observation_space, action_space = _look(config)
+    part = spaces.unsupported(observation_space)
+    if part is not None:
         raise SettingError(
-            f"--env_id={config.env_id}: its observation space {_one_line(observation_space)} is not supported; "
-            "supported: Box, Discrete"
+            f"--env_id={config.env_id}: {'a part of ' if part is not observation_space else ''}its observation space "
+            f"{_one_line(part)} is not supported; supported: {', '.join(spaces.SUPPORTED)}"
         )
     if not isinstance(action_space, gym.spaces.Discrete):
         raise SettingError(
@@ -389,21 +393,16 @@ def _spec_of_task(config: Config) -> EnvironmentSpec:
     return EnvironmentSpec(observation_space, action_space, vectorization, (config.env_id,))
 
 
-# Height and width that the convolutions without padding need at least.
-SMALLEST_IMAGE = {"minatar": 3, "shallow": 20, "nature": 36, "deep": 1}
-
-
 def _check_network(config: Config, observation_space: gym.Space) -> None:
-    smallest = SMALLEST_IMAGE.get(config.network)
-    if smallest is None:
+    smallest = spaces.SMALLEST_IMAGE.get(config.network)
+    parts = [part for part in spaces.leaves(observation_space).values() if not spaces.is_text(part)]
+    if smallest is None or any(spaces.is_image(part, config.network) for part in parts):
         return
-    shape = observation_space.shape or ()
-    if len(shape) != 3 or sorted(shape)[1] < smallest:
-        raise SettingError(
-            f"--network={config.network}: needs an observation of shape [height, width, channels] with at least "
-            f"{smallest}x{smallest} pixels, but {config.env_id} has {_one_line(observation_space)}; "
-            f"use --network={'minatar' if len(shape) == 3 and sorted(shape)[1] >= 3 else 'mlp'}"
-        )
+    best = next((name for name in ("shallow", "minatar") if any(spaces.is_image(p, name) for p in parts)), "mlp")
+    raise SettingError(
+        f"--network={config.network}: needs an observation of shape [height, width, channels] with at least "
+        f"{smallest}x{smallest} pixels, but {config.env_id} has {_one_line(observation_space)}; use --network={best}"
+    )
 
 
 def _check_backend(config: Config) -> None:
@@ -426,7 +425,7 @@ def _check_backend(config: Config) -> None:
         )
 
 
-def _spaces(config: Config) -> tuple[Any, Any]:
+def _look(config: Config) -> tuple[Any, Any]:
     if config.vectorization == "envpool":
         envpool, name, settings = _envpool(config)
         spec = _envpool_spec(envpool, config.env_id, name, settings)
@@ -440,9 +439,9 @@ def _spaces(config: Config) -> tuple[Any, Any]:
         raise
     except Exception as error:
         raise SettingError(f"--env_id={config.env_id}: gymnasium could not make it: {_one_line(error)}") from error
-    spaces = env.observation_space, env.action_space
+    found = env.observation_space, env.action_space
     env.close()
-    return spaces
+    return found
 
 
 def _gym_spec(config: Config) -> gym.envs.registration.EnvSpec:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
+from impala_tf import spaces
 from impala_tf.types import EnvOutput
 
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
@@ -46,10 +47,14 @@ SINGLE_TASK = Task()
 
 
 class _Episodes:
-    """Returns and lengths of the running episodes, and which rows begin one."""
+    """Returns and lengths of the running episodes, and which rows begin one.
 
-    def __init__(self, num_envs: int, task: Task):
+    nested: the space of the observations, where they are not one array already.
+    """
+
+    def __init__(self, num_envs: int, task: Task, nested: Any = None):
         self._task = task
+        self._nested = nested
         self._ended = np.ones(num_envs, bool)
         self._return = np.zeros(num_envs, np.float32)
         self._steps = np.zeros(num_envs, np.int32)
@@ -71,7 +76,7 @@ class _Episodes:
             lives = np.asarray(info["lives"])
             terminated = terminated | (continues & (lives < self._lives[envs]))
             self._lives[envs] = lives
-        observation = self._task.fill_up(observation)
+        observation = spaces.as_arrays(self._nested, observation) if self._nested else self._task.fill_up(observation)
         return EnvOutput(reward, terminated, truncated, first, observation, episode_return, episode_steps)
 
 
@@ -96,13 +101,15 @@ class VectorEnvironment:
         self.num_envs = env.num_envs
         self._task = task
         self.tasks = np.full(self.num_envs, task.index, np.int32)
-        self._episodes = _Episodes(self.num_envs, task)
+        space = getattr(env, "single_observation_space", None)
+        self._nested = space if space is not None and spaces.is_nested(space) else None
+        self._episodes = _Episodes(self.num_envs, task, self._nested)
 
     def reset(self) -> EnvOutput:
         """Begins an episode in every environment: a row in which all are `first`."""
         takes_list = isinstance(self._env.unwrapped, SyncVectorEnv | AsyncVectorEnv | SeparatelySeeded)
         observation, info = self._env.reset(seed=self._seeds if takes_list else self._seeds[0])
-        self._episodes = _Episodes(self.num_envs, self._task)
+        self._episodes = _Episodes(self.num_envs, self._task, self._nested)
         nothing, no = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
         return self._episodes.row(slice(None), nothing, no, no, observation, info)
 
@@ -144,6 +151,17 @@ class VectorEnvironment:
             self._env.closed = True
 
 
+def concatenate(rows: list) -> Any:
+    """Rows, or nests of arrays in them, of several vectors as of one."""
+    first = rows[0]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(rows)
+    if isinstance(first, dict):
+        return {name: concatenate([row[name] for row in rows]) for name in first}
+    parts = [concatenate(list(leaves)) for leaves in zip(*rows, strict=True)]
+    return EnvOutput(*parts) if isinstance(first, EnvOutput) else tuple(parts)
+
+
 class JoinedEnvironment:
     """Several vectors as one: they step at the same time, and a row is complete when the slowest is.
 
@@ -163,7 +181,7 @@ class JoinedEnvironment:
     def _all(self, function: Callable, *arguments: list) -> EnvOutput:
         mapped = self._pool.map if self._pool else map
         rows = list(mapped(function, self._parts, *arguments))
-        return EnvOutput(*(np.concatenate(leaves) for leaves in zip(*rows, strict=True)))
+        return concatenate(rows)
 
     def reset(self) -> EnvOutput:
         return self._all(VectorEnvironment.reset)

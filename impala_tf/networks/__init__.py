@@ -4,4 +4,13 @@ from impala_tf.networks.agent import Agent, make_agent
 from impala_tf.networks.cores import LSTMCore
 from impala_tf.networks.torsos import ConvolutionalTorso, DeepTorso, InstructionEncoder, MLPTorso
 
-__all__ = ["Agent", "ConvolutionalTorso", "DeepTorso", "InstructionEncoder", "LSTMCore", "MLPTorso", "make_agent"]
+__all__ = [
+    "Agent",
+    "ConvolutionalTorso",
+    "DeepTorso",
+    "InstructionEncoder",
+    "LSTMCore",
+    "MLPTorso",
+    "make_agent",
+    "zeros",
+]

@@ -8,7 +8,9 @@ import tensorflow as tf
 from impala_tf import distributions
 from impala_tf.config import Config
 from impala_tf.networks.cores import LSTMCore
-from impala_tf.networks.torsos import MINATAR, NATURE, SHALLOW, ConvolutionalTorso, DeepTorso, MLPTorso, dense
+from impala_tf.networks.encoders import make_torso
+from impala_tf.networks.torsos import dense
+from impala_tf.spaces import zeros
 from impala_tf.types import PolicyStep
 
 
@@ -136,29 +138,6 @@ class Agent:
 def _merge_rows(nest):
     """[T, B, ...] -> [T * B, ...] for each tensor of a nest."""
     return tf.nest.map_structure(lambda x: tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0)), nest)
-
-
-def zeros(space: gym.Space):
-    """An all-zero element of an observation space, as numpy; an empty string for a text."""
-    if isinstance(space, gym.spaces.Dict):
-        return {name: zeros(part) for name, part in space.spaces.items()}
-    if isinstance(space, gym.spaces.Text):
-        return np.asarray("", dtype=object)
-    if isinstance(space, gym.spaces.Discrete):
-        return np.asarray(space.start, space.dtype)
-    return np.zeros(space.shape, space.dtype)
-
-
-def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Layer:
-    """The torso that --network names."""
-    if config.network == "mlp":
-        if isinstance(space, gym.spaces.Discrete):
-            return MLPTorso(config.hidden_sizes, config.activation, seed, int(space.n), int(space.start))
-        return MLPTorso(config.hidden_sizes, config.activation, seed)
-    if config.network == "deep":
-        return DeepTorso(seed)
-    convolutions, units = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}[config.network]
-    return ConvolutionalTorso(convolutions, units, seed)
 
 
 def make_agent(config: Config, observation_space: gym.Space, action_space: gym.Space) -> Agent:

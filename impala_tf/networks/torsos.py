@@ -56,22 +56,14 @@ def as_images(observation: tf.Tensor) -> tf.Tensor:
 
 
 class MLPTorso(keras.layers.Layer):
-    """Fully connected layers on the flattened observation.
+    """Fully connected layers on the flattened observation."""
 
-    num_classes: the n of a Discrete observation, which becomes one-hot; 0 for a Box. start: its smallest value.
-    """
-
-    def __init__(self, sizes: tuple[int, ...], activation: str, seed: int, num_classes: int = 0, start: int = 0):
+    def __init__(self, sizes: tuple[int, ...], activation: str, seed: int):
         super().__init__()
-        self._num_classes = num_classes
-        self._start = start
         self._layers_in_order = [dense(size, seed + i, activation) for i, size in enumerate(sizes)]
 
     def call(self, observation):
-        if self._num_classes:
-            features = tf.one_hot(observation - self._start, self._num_classes)
-        else:
-            features = tf.reshape(as_floats(observation), [-1, observation.shape[1:].num_elements()])
+        features = tf.reshape(as_floats(observation), [-1, observation.shape[1:].num_elements()])
         for layer in self._layers_in_order:
             features = layer(features)
         return features
@@ -174,17 +166,3 @@ class InstructionEncoder(keras.layers.Layer):
         # Padding stands behind the words and is masked, so the LSTM's output is that of the last word.
         mask = tf.concat([tf.ones_like(words[:, :1], tf.bool), words[:, 1:] != ""], axis=1)
         return self._lstm(self._embedding(buckets), mask=mask)
-
-
-class ParallelTorso(keras.layers.Layer):
-    """One torso for each part of the observation; their features are concatenated in the order of the torsos.
-
-    A dict observation {name: [N, ...]} -> [N, sum of F]. The paper's DMLab agent has `frame` and `instruction`.
-    """
-
-    def __init__(self, torsos: dict[str, keras.layers.Layer]):
-        super().__init__()
-        self._torsos = torsos
-
-    def call(self, observation):
-        return tf.concat([torso(observation[name]) for name, torso in self._torsos.items()], axis=-1)

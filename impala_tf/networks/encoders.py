@@ -1,0 +1,82 @@
+"""From an observation space to a torso: each part of a Dict or Tuple gets its own, the features are concatenated."""
+
+import gymnasium as gym
+import keras
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.config import Config
+from impala_tf.networks.torsos import (
+    MINATAR,
+    NATURE,
+    SHALLOW,
+    ConvolutionalTorso,
+    DeepTorso,
+    InstructionEncoder,
+    MLPTorso,
+)
+from impala_tf.spaces import is_text, leaves, network_for
+
+CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
+SEEDS_OF_A_PART = 1_000_003  # Between the parts of an observation.
+
+
+class OneHot(keras.layers.Layer):
+    """Discrete or MultiDiscrete [N, ...] -> [N, F], the one-hot encodings of its numbers side by side."""
+
+    def __init__(self, space: gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        super().__init__()
+        sizes = space.n if isinstance(space, gym.spaces.Discrete) else space.nvec
+        self._sizes = [int(n) for n in np.ravel(sizes)]
+        self._starts = [int(start) for start in np.ravel(space.start)]
+
+    def call(self, observation):
+        numbers = tf.unstack(tf.reshape(observation, [-1, len(self._sizes)]), axis=-1)
+        parts = zip(numbers, self._starts, self._sizes, strict=True)
+        return tf.concat([tf.one_hot(number - start, size) for number, start, size in parts], axis=-1)
+
+
+class Sequence(keras.layers.Layer):
+    """One layer after the other."""
+
+    def __init__(self, *layers: keras.layers.Layer):
+        super().__init__()
+        self._layers_in_order = layers
+
+    def call(self, observation):
+        for layer in self._layers_in_order:
+            observation = layer(observation)
+        return observation
+
+
+class NestTorso(keras.layers.Layer):
+    """A torso for each leaf of a nested observation, in the order of tf.nest.flatten; features side by side.
+
+    The paper's DMLab agent has `frame` and `instruction`.
+    """
+
+    def __init__(self, torsos: list[keras.layers.Layer]):
+        super().__init__()
+        self._torsos = torsos
+
+    def call(self, observation):
+        parts = zip(self._torsos, tf.nest.flatten(observation), strict=True)
+        return tf.concat([torso(part) for torso, part in parts], axis=-1)
+
+
+def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Layer:
+    """The torso for an observation space, see `spaces.network_for`. seed: it uses fewer than 100 from there."""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        parts = enumerate(leaves(space).values())
+        return NestTorso([make_torso(config, part, seed + i * SEEDS_OF_A_PART) for i, part in parts])
+    if is_text(space):
+        return InstructionEncoder(seed)
+    network = network_for(config, space)
+    if network == "deep":
+        return DeepTorso(seed)
+    if network in CONVOLUTIONS:
+        return ConvolutionalTorso(*CONVOLUTIONS[network], seed)
+    mlp = MLPTorso(config.hidden_sizes, config.activation, seed)
+    if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        return Sequence(OneHot(space), mlp)
+    return mlp

@@ -1,0 +1,91 @@
+"""Observation spaces without TensorFlow: their parts, which network takes a part, and batches of them as arrays."""
+
+import re
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from impala_tf.config import Config
+
+SUPPORTED = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Text", "Tuple", "Dict")
+_ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
+# Height and width that the convolutions without padding need at least.
+SMALLEST_IMAGE = {"minatar": 3, "shallow": 20, "nature": 36, "deep": 1}
+# In a Dict observation or in info: which actions are possible, see `distributions.py`.
+ACTION_MASK = "action_mask"
+
+
+def is_text(space: gym.Space) -> bool:
+    """Whether its elements are strings: Text, or a space of a library's own, such as MiniGrid's missions."""
+    return space.dtype is not None and np.dtype(space.dtype).kind == "U"
+
+
+def zeros(space: gym.Space) -> Any:
+    """An element of an observation space, as numpy: the smallest of discrete ones, empty texts, else zeros."""
+    if isinstance(space, gym.spaces.Dict):
+        return {name: zeros(part) for name, part in space.spaces.items()}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(zeros(part) for part in space.spaces)
+    if is_text(space):
+        return np.asarray(b"", dtype=object)
+    if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        return np.asarray(space.start, space.dtype)
+    return np.zeros(space.shape, space.dtype)
+
+
+def leaves(space: gym.Space, name: str = "") -> dict[str, gym.Space]:
+    """The parts of a nested space by name, in the order of tf.nest.flatten, which sorts the names of a Dict.
+
+    The name of a part of a part is that of both with _ between; the only part of a space that is none is "".
+    """
+    if isinstance(space, gym.spaces.Dict):
+        parts = {key: space.spaces[key] for key in sorted(space.spaces)}
+    elif isinstance(space, gym.spaces.Tuple):
+        parts = {str(i): part for i, part in enumerate(space.spaces)}
+    else:
+        return {name: space}
+    found: dict[str, gym.Space] = {}
+    for key, part in parts.items():
+        key = re.sub(r"\W", "_", key)
+        for leaf_name, leaf in leaves(part, f"{name}_{key}" if name else key).items():
+            while leaf_name in found:
+                leaf_name += "_"
+            found[leaf_name] = leaf
+    return found
+
+
+def unsupported(space: gym.Space) -> gym.Space | None:
+    """The first part that no network takes."""
+    return next((leaf for leaf in leaves(space).values() if not isinstance(leaf, _ARRAYS) and not is_text(leaf)), None)
+
+
+def as_arrays(space: gym.Space, batch: Any) -> Any:
+    """What a vector of environments emitted, [B, ...], as a nest of arrays; texts as bytes in an array of objects."""
+    if isinstance(space, gym.spaces.Dict):
+        return {name: as_arrays(part, batch[name]) for name, part in space.spaces.items()}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(as_arrays(part, values) for part, values in zip(space.spaces, batch, strict=True))
+    if is_text(space):
+        return np.array([text.encode() for text in batch], dtype=object)
+    return np.asarray(batch, space.dtype)
+
+
+def is_nested(space: gym.Space) -> bool:
+    """Whether a batch of it is not one array already."""
+    return isinstance(space, gym.spaces.Dict | gym.spaces.Tuple) or is_text(space)
+
+
+def is_image(space: gym.Space, network: str) -> bool:
+    """Whether the convolutions of `network` take it: [height, width, channels] or channels first, large enough."""
+    shape = space.shape or ()
+    return isinstance(space, gym.spaces.Box) and len(shape) == 3 and sorted(shape)[1] >= SMALLEST_IMAGE[network]
+
+
+def network_for(config: Config, space: gym.Space) -> str:
+    """What --network means for a part that is no text: the mlp for what is no image.
+
+    auto: the paper's shallow network, for small images MinAtar's.
+    """
+    candidates = ("shallow", "minatar") if config.network == "auto" else (config.network,)
+    return next((name for name in candidates if name in SMALLEST_IMAGE and is_image(space, name)), "mlp")
