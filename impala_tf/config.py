@@ -190,8 +190,9 @@ class Config:
         "auto",
         "For images: shallow or deep, the paper's two (figure 3); nature, the three convolutions that the paper's text "
         "on Atari may mean instead of shallow; minatar, Conv 16 3x3, FC 128. auto: shallow, below 20x20 pixels "
-        "minatar. Other parts of an observation have an mlp, and texts the paper's LSTM; mlp: images too.",
-        choices=("auto", "mlp", "shallow", "deep", "nature", "minatar"),
+        "minatar. Other parts of an observation have an mlp, and texts the paper's LSTM; mlp: images too. "
+        "module:function: your own, from the observation space to a Keras layer.",
+        choices=("module:function", "auto", "mlp", "shallow", "deep", "nature", "minatar"),
         network=True,
     )
     hidden_sizes: tuple[int, ...] = setting((64, 64), "Layer sizes of the mlp.", "units", network=True)
@@ -365,7 +366,8 @@ def differences(config: Config, flag_lines: list[str], network: bool) -> list[st
 
 def _check_bounds(field: dataclasses.Field, value: Any) -> None:
     rule = field.metadata
-    if rule["choices"] and value not in rule["choices"]:
+    is_own = "module:function" in rule["choices"] and ":" in str(value) and value != "module:function"
+    if rule["choices"] and value not in rule["choices"] and not is_own:
         raise SettingError(f"--{field.name}={value}: must be one of {', '.join(rule['choices'])}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return

@@ -10,9 +10,9 @@ import pathlib
 
 from absl import flags
 
+import impala_tf
 from impala_tf import command_line
 from impala_tf.config import Config, SettingError
-from impala_tf.startup import import_tensorflow
 
 
 def main() -> None:
@@ -24,23 +24,15 @@ def main() -> None:
 
 
 def train(config: Config) -> None:
-    # Everything that can be wrong is checked before TensorFlow is imported, which takes seconds.
-    from impala_tf import environments
-    from impala_tf.logdir import SAVED_MODEL, LogDir
+    from impala_tf.logdir import SAVED_MODEL
 
-    environments.spec_for_training(config)
-    logdir = LogDir(config, command_line.warn)
-    import_tensorflow()
-    from impala_tf import train as training
-
-    command_line.warn(f"{config.env_id}; log directory {logdir.path}")
-    summary = training.train(config, logdir)
+    summary = impala_tf.train(config)
     print(
         f"frames: {summary.environment_frames:,} in {summary.seconds:.1f} s of training, {summary.updates:,} updates\n"
         f"mean return of the last 100 of {summary.episodes:,} episodes: {summary.mean_return:.1f}\n"
         f"{summary.bottleneck}\n"
-        f"log directory: {logdir.path}\n"
-        f"evaluate: python -m impala_tf.evaluate --saved_model={logdir.path / SAVED_MODEL}"
+        f"log directory: {summary.logdir.path}\n"
+        f"evaluate: python -m impala_tf.evaluate --saved_model={summary.logdir.path / SAVED_MODEL}"
     )
 
 

@@ -1,12 +1,14 @@
 """Observation spaces without TensorFlow: their parts, which network takes a part, and batches of them as arrays."""
 
+import importlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from impala_tf.config import Config
+from impala_tf.config import Config, SettingError
 
 SUPPORTED = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Text", "Tuple", "Dict")
 _ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
@@ -71,6 +73,15 @@ def as_arrays(space: gym.Space, batch: Any) -> Any:
     return np.asarray(batch, space.dtype)
 
 
+def own_function(name: str) -> Callable:
+    """What --network=module:function names. Raises SettingError when there is no such thing."""
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingError(f"--network={name}: cannot be imported ({error})") from error
+
+
 def is_nested(space: gym.Space) -> bool:
     """Whether a batch of it is not one array already."""
     return isinstance(space, gym.spaces.Dict | gym.spaces.Tuple) or is_text(space)
@@ -85,7 +96,9 @@ def is_image(space: gym.Space, network: str) -> bool:
 def network_for(config: Config, space: gym.Space) -> str:
     """What --network means for a part that is no text: the mlp for what is no image.
 
-    auto: the paper's shallow network, for small images MinAtar's.
+    auto: the paper's shallow network, for small images MinAtar's. module:function stays that.
     """
+    if ":" in config.network:
+        return config.network
     candidates = ("shallow", "minatar") if config.network == "auto" else (config.network,)
     return next((name for name in candidates if name in SMALLEST_IMAGE and is_image(space, name)), "mlp")

@@ -15,7 +15,7 @@ from impala_tf.environments.vector import Task
 from impala_tf.inference import LocalPolicy
 from impala_tf.networks import make_agent
 from impala_tf.partial_actor import PartialActor
-from impala_tf.train import spec_for
+from impala_tf.training import spec_for
 from impala_tf.types import TIME_MAJOR_FIELDS, ArraySpec, EnvOutput
 from impala_tf.unroll_queue import UnrollQueue, join_groups, map_leaves, unroll_spec
 from tests.environments import Counting

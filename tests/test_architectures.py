@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from impala_tf import train
+from impala_tf import training
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import JoinedEnvironment, VectorEnvironment
 from impala_tf.learner import GradientWorker
@@ -18,7 +18,7 @@ from impala_tf.weights import WeightStore
 from tests.environments import Counting
 from tests.test_environments import COUNTING, make, rollout
 from tests.test_learner import make_batch, make_learner
-from tests.test_train import TINY, learned, metrics_of, run
+from tests.test_training import TINY, learned, metrics_of, run
 
 # Two actors of four environments each.
 BATCH = {"a2c_sync_step": 8, "a2c_sync_trajectory": 8, "a3c": 4}
@@ -62,12 +62,12 @@ def test_a2c_is_on_policy(architecture, dynamic_batching, tmp_path):
 def test_a_synchronous_batch_has_every_actor_once(tmp_path, monkeypatch):
     batches = []
 
-    class Spy(train.UnrollQueue):
+    class Spy(training.UnrollQueue):
         def get(self):
             batches.append(super().get())
             return batches[-1]
 
-    monkeypatch.setattr(train, "UnrollQueue", Spy)
+    monkeypatch.setattr(training, "UnrollQueue", Spy)
     run(tmp_path, **settings("a2c_sync_trajectory"))
     assert len(batches) > 20
     for batch in batches:
@@ -183,8 +183,8 @@ def test_the_report_says_who_waited(tmp_path):
     assert summary.bottleneck.startswith("workers: ")
     assert "computing gradients" in summary.bottleneck
     config = Config(logdir=str(tmp_path / "a2c"), total_environment_frames=3000, **(TINY | settings("a2c_sync_step")))
-    text = train.train(config, LogDir(config, warn=print)).bottleneck
+    text = training.train(config, LogDir(config, warn=print)).bottleneck
     assert "waiting for new weights" in text
     # One policy call takes the rows of both actors.
     assert "calls of 4 rows" not in text
-    assert train.rows_per_call(config) == 8
+    assert training.rows_per_call(config) == 8

@@ -13,12 +13,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from impala_tf import benchmark, environments, train
+from impala_tf import benchmark, environments, training
 from impala_tf.benchmarks import architectures, ceilings, measure, scaling, single, whole
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import tasks
 from impala_tf.networks import make_agent
-from tests.test_train import ROOT, TINY
+from tests.test_training import ROOT, TINY
 
 CONFIG = Config(**TINY)
 
@@ -68,7 +68,7 @@ def test_each_part_alone(settings):
     config = Config(**(TINY | settings))
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = train.spec_for(agent, config.unroll_length)
+    spec = training.spec_for(agent, config.unroll_length)
     before = agent.flat_weights().numpy()
     for rate in (
         ceilings.environment(config, spaces, 0.1),

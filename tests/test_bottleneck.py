@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from impala_tf import bottleneck, train
+from impala_tf import bottleneck, training
 from impala_tf.config import Config
 from impala_tf.logdir import LogDir
 from impala_tf.unroll_queue import UnrollQueue
@@ -18,7 +18,7 @@ def seconds(**parts):
 
 def run(tmp_path, **settings):
     config = Config(logdir=str(tmp_path), **({"num_actors": 2, "unroll_length": 5, "log_every_secs": 0.1} | settings))
-    return train.train(config, LogDir(config, warn=print)).bottleneck
+    return training.train(config, LogDir(config, warn=print)).bottleneck
 
 
 def test_slow_environments(tmp_path):
@@ -50,7 +50,7 @@ def test_a_slow_queue(tmp_path, monkeypatch):
             time.sleep(0.05)
             super().put(unrolls)
 
-    monkeypatch.setattr(train, "UnrollQueue", SlowQueue)
+    monkeypatch.setattr(training, "UnrollQueue", SlowQueue)
     text = run(tmp_path, num_envs_per_actor=8, batch_size=8, total_environment_frames=2000)
     assert "the queue is the limit" in text
     assert "--queue_capacity" in text

@@ -13,7 +13,7 @@ from impala_tf.config import Config, SettingError
 from impala_tf.environments import make_vector_environment
 from impala_tf.evaluator import BEST
 from impala_tf.logdir import LogDir
-from impala_tf.train import train
+from impala_tf.training import train
 
 PONG = dict(env_id="ALE/Pong-v5", num_action_repeats=4, network="shallow", separate_value_network=False)
 

@@ -1,6 +1,8 @@
 """Observations of every space, from the environment through the queue into the network and out in the export."""
 
 import csv
+import subprocess
+import sys
 
 import gymnasium as gym
 import numpy as np
@@ -8,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from impala_tf import environments, evaluate, spaces
-from impala_tf.config import Config
+from impala_tf.config import Config, SettingError
 from impala_tf.networks import make_agent
 from tests.test_acting import make, unrolls
 from tests.test_evaluate import run
+from tests.test_training import ROOT
 
 NESTED = "tests.environments:tests/Nested-v0"
 
@@ -111,3 +114,24 @@ def test_discrete_and_multi_discrete_become_one_hot():
 def test_spec_of_an_image_environment_needs_no_flag():
     spec = environments.spec_of(Config(env_id="tests.environments:tests/Pictures-v0"))
     assert spec.observation_space.shape == (36, 36, 1)
+
+
+def test_the_example_of_an_own_environment(tmp_path, monkeypatch):
+    """The three ways of its docstring; the first two with fewer frames, as commands."""
+    for flags in ([], ["--network=examples.own_environment:make_torso"]):
+        command = [sys.executable, "-m", "impala_tf.experiment", "--env_id=examples.own_environment:Catch-v0"]
+        command += ["--total_environment_frames=3000", f"--logdir={tmp_path / str(len(flags))}", *flags]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    from examples import own_environment
+
+    monkeypatch.chdir(tmp_path)
+    summary = own_environment.main(total_environment_frames=100_000)
+    assert summary.mean_return > 0, "random play has -0.6"
+    assert (summary.logdir.path / "saved_model" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize("network", ["no_such_module:make", "examples.own_environment:no_such_function"])
+def test_a_network_that_does_not_exist(network):
+    with pytest.raises(SettingError, match=f"--network={network}: cannot be imported"):
+        environments.spec_of(Config(network=network))

@@ -15,7 +15,7 @@ ORDER = [
     "environments.backends", "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
     "learner", "playing", "evaluator", "run", "architectures.impala", "architectures.a2c", "architectures.a3c",
-    "architectures", "profile", "train",
+    "architectures", "profile", "training",
     "benchmarks.measure", "benchmarks.whole", "benchmarks.ceilings", "benchmarks.architectures", "benchmarks.scaling",
     "benchmarks.single", "benchmarks",
     "command_line", "aggregate", "video", "evaluate", "experiment", "benchmark",

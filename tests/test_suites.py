@@ -88,14 +88,14 @@ def test_fill_up_needs_no_copy_when_nothing_is_missing():
 
 
 def test_one_agent_learns_two_tasks(tmp_path):
-    from impala_tf import train
+    from impala_tf import training
     from impala_tf.logdir import LogDir
 
     config = Config(
         env_id="MinAtar/Breakout-v0,MinAtar/SpaceInvaders-v0", network="minatar", num_actors=2, num_envs_per_actor=4,
         unroll_length=5, batch_size=4, total_environment_frames=4000, logdir=str(tmp_path),
     )  # fmt: skip
-    train.train(config, LogDir(config, print))
+    training.train(config, LogDir(config, print))
     with (tmp_path / "metrics.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     assert float(last["return/MinAtar/SpaceInvaders-v0"]) > float(last["return/MinAtar/Breakout-v0"]) >= 0

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import tensorflow as tf
 
-from impala_tf import environments, train
+from impala_tf import environments, training
 from impala_tf.benchmarks import whole
 from impala_tf.benchmarks.measure import Rate, median, together
 from impala_tf.config import Config
@@ -27,8 +27,8 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
     """A row for each part, then the whole with its efficiency: whole / (cores / sum of the parts' CPU secs a step)."""
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = train.spec_for(agent, config.unroll_length)
-    num_envs = train.rows_per_call(config)
+    spec = training.spec_for(agent, config.unroll_length)
+    num_envs = training.rows_per_call(config)
     parts = {
         "environment": functools.partial(environment, config, spaces, secs),
         f"policy, {num_envs} rows": functools.partial(policy, agent, config.unroll_length, num_envs, secs),
@@ -65,7 +65,7 @@ def _row(name: str, rate: Rate) -> dict[str, Any]:
 
 def environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:
     """Random actions, in as many threads as actors would act at a time."""
-    num_threads = min(config.num_actors, train.concurrent_actors(config, spaces.vectorization))
+    num_threads = min(config.num_actors, training.concurrent_actors(config, spaces.vectorization))
     num_envs = config.num_envs_per_actor
     make: Any = environments.make_vector_environment
     num_rows = num_envs
@@ -153,7 +153,7 @@ def learner(config: Config, spaces: environments.EnvironmentSpec, spec: UnrollSp
 
 def queue(config: Config, spec: UnrollSpec, secs: float) -> Rate:
     """Unrolls in, batches out, one after the other."""
-    num_unrolls = train.unrolls_at_once(config)
+    num_unrolls = training.unrolls_at_once(config)
     alone = UnrollQueue(spec, config.batch_size, num_unrolls, capacity=config.batch_size + num_unrolls)
     unrolls = UnrollWriter(spec, num_unrolls, alone.group).unroll
     for leaf in tf.nest.flatten(unrolls):

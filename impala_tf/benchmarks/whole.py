@@ -5,7 +5,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from impala_tf import architectures, train
+from impala_tf import architectures, training
 from impala_tf.benchmarks.measure import Rate, cpu_secs
 from impala_tf.config import Config
 from impala_tf.logdir import LogDir
@@ -32,7 +32,7 @@ def measure(config: Config, secs: float) -> Whole:
     """Trains with all threads for about `secs`. Raises what a thread raised."""
     with tempfile.TemporaryDirectory() as directory:
         config = dataclasses.replace(config, logdir=directory, total_environment_frames=FOREVER)
-        run = train.connect(config, LogDir(config, warn=lambda line: None))
+        run = training.connect(config, LogDir(config, warn=lambda line: None))
         for name, work in architectures.THREADS[config.architecture](run).items():
             run.crew.start(name, work)
         try:
@@ -49,17 +49,17 @@ def measure(config: Config, secs: float) -> Whole:
                 row.get("policy_lag_mean", float("nan")),
                 row.get("policy_lag_max", float("nan")),
                 run.metrics.mean_return(),
-                train.explain_time(run),
+                training.explain_time(run),
             )
         finally:
             run.crew.stop()
-            run.crew.join(train.JOIN_SECS)
+            run.crew.join(training.JOIN_SECS)
             run.metrics.close()
             for actor in run.actors:
                 actor.close()
 
 
-def _wait_for_start(run: train.Run) -> None:
+def _wait_for_start(run: training.Run) -> None:
     """Until there was an update and every actor has begun its third call: by then an A3C worker has compiled its
     gradients, too."""
     deadline = time.monotonic() + START_SECS
@@ -69,6 +69,6 @@ def _wait_for_start(run: train.Run) -> None:
         _wait(run, 0.02)
 
 
-def _wait(run: train.Run, secs: float) -> None:
+def _wait(run: training.Run, secs: float) -> None:
     if run.crew.wait(secs):
         raise run.crew.error or RuntimeError("the run ended by itself")

@@ -394,6 +394,8 @@ def _spec_of_task(config: Config) -> EnvironmentSpec:
 
 
 def _check_network(config: Config, observation_space: gym.Space) -> None:
+    if ":" in config.network:
+        spaces.own_function(config.network)
     smallest = spaces.SMALLEST_IMAGE.get(config.network)
     parts = [part for part in spaces.leaves(observation_space).values() if not spaces.is_text(part)]
     if smallest is None or any(spaces.is_image(part, config.network) for part in parts):

@@ -1,5 +1,7 @@
 """The agent: torso, core and heads behind `initial_state`, `step` (acting) and `unroll` (learning)."""
 
+from collections.abc import Callable
+
 import gymnasium as gym
 import keras
 import numpy as np
@@ -140,13 +142,19 @@ def _merge_rows(nest):
     return tf.nest.map_structure(lambda x: tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0)), nest)
 
 
-def make_agent(config: Config, observation_space: gym.Space, action_space: gym.Space) -> Agent:
-    """A freshly initialised agent with the network that `config` describes."""
+def make_agent(
+    config: Config, observation_space: gym.Space, action_space: gym.Space, torso_of: Callable | None = None
+) -> Agent:
+    """A freshly initialised agent with the network that `config` describes.
+
+    torso_of: makes a torso from the observation space, instead of --network.
+    """
     trunks = []
     for i in range(2 if config.separate_value_network else 1):
         seed = 1000 * config.seed + 100 * i  # A torso uses fewer than 100 seeds.
         core = LSTMCore(config.core_size, seed + 50) if config.core == "lstm" else None
-        trunks.append(Trunk(make_torso(config, observation_space, seed), core))
+        torso = torso_of(observation_space) if torso_of else make_torso(config, observation_space, seed)
+        trunks.append(Trunk(torso, core))
     return Agent(
         distributions.for_space(action_space),
         trunks,

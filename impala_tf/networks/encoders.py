@@ -15,7 +15,7 @@ from impala_tf.networks.torsos import (
     InstructionEncoder,
     MLPTorso,
 )
-from impala_tf.spaces import is_text, leaves, network_for
+from impala_tf.spaces import is_text, leaves, network_for, own_function
 
 CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
 SEEDS_OF_A_PART = 1_000_003  # Between the parts of an observation.
@@ -65,7 +65,12 @@ class NestTorso(keras.layers.Layer):
 
 
 def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Layer:
-    """The torso for an observation space, see `spaces.network_for`. seed: it uses fewer than 100 from there."""
+    """The torso for an observation space, see `spaces.network_for`. seed: it uses fewer than 100 from there.
+
+    --network=module:function: what that makes of the whole space.
+    """
+    if ":" in config.network:
+        return own_function(config.network)(space)
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
         parts = enumerate(leaves(space).values())
         return NestTorso([make_torso(config, part, seed + i * SEEDS_OF_A_PART) for i, part in parts])

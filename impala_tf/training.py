@@ -5,6 +5,7 @@ import functools
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -50,10 +51,13 @@ class Summary(NamedTuple):
     logdir: LogDir
 
 
-def connect(config: Config, logdir: LogDir) -> Run:
-    """Makes and wires all parts; resumes from the log directory's newest checkpoint if it has one."""
+def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Run:
+    """Makes and wires all parts; resumes from the log directory's newest checkpoint if it has one.
+
+    make_torso: see `impala_tf.train`.
+    """
     spaces = environments.spec_for_training(config)
-    make_one_agent = functools.partial(make_agent, config, spaces.observation_space, spaces.action_space)
+    make_one_agent = functools.partial(make_agent, config, spaces.observation_space, spaces.action_space, make_torso)
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
     with tf.device(device):
         learner = Learner(config, make_one_agent(), device)
@@ -210,12 +214,12 @@ def show(run: Run, bar: tqdm.tqdm) -> None:
     bar.update(run.learner.environment_frames - bar.n)
 
 
-def train(config: Config, logdir: LogDir) -> Summary:
+def train(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Summary:
     """Trains until the budget is used, a thread fails, or SIGINT or SIGTERM comes; then saves and exports.
 
     Raises what failed first, after saving what had been learned before it.
     """
-    run = connect(config, logdir)
+    run = connect(config, logdir, make_torso)
     logdir.write_settings(config)
     with signals.requests() as request:
         for name, work in architectures.THREADS[config.architecture](run).items():

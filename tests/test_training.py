@@ -20,7 +20,7 @@ from impala_tf import environments, evaluate, profile
 from impala_tf.config import Config, SettingError
 from impala_tf.export import ExportedAgent
 from impala_tf.logdir import LogDir
-from impala_tf.train import train
+from impala_tf.training import train
 from tests.environments import needs_envpool
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -285,10 +285,10 @@ import pathlib, sys
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from impala_tf import train
+from impala_tf import training
 from impala_tf.config import Config
 from impala_tf.logdir import LogDir
-plain = train.make_policies
+plain = training.make_policies
 def make_policies(*arguments):
     make = tf.device
     tf.device = lambda name: make("/CPU:1" if name == "/CPU:0" else name)
@@ -296,10 +296,10 @@ def make_policies(*arguments):
         return plain(*arguments)
     finally:
         tf.device = make
-train.make_policies = make_policies
+training.make_policies = make_policies
 config = Config(logdir=sys.argv[1], num_envs_per_actor=4, batch_size=4, unroll_length=5, dynamic_batching=True,
                 total_environment_frames=500, xla="off")
-train.train(config, LogDir(config, warn=print))
+training.train(config, LogDir(config, warn=print))
 """
 
 
