@@ -6,6 +6,7 @@ from typing import Any
 
 PAPER = "Espeholt et al. 2018"
 CODE = "google-deepmind/scalable_agent"
+MIN_ACTION_SCALE = 1e-3  # Of a normal: keeps densities and their gradients finite.
 
 
 class SettingError(ValueError):
@@ -209,6 +210,31 @@ class Config:
     )
     policy_init_scale: float = setting(
         0.01, "Multiplies the initial weights of the policy head; 1 is the paper's initialisation.", above=0
+    )
+    action_bounds: str = setting(
+        "clip",
+        "Box actions: how samples of a normal distribution meet the bounds. clip: the environment gets the nearest "
+        "allowed action. tanh: they are squashed, where both bounds are finite.",
+        source="Schulman et al. 2017: clip; Haarnoja et al. 2018: tanh",
+        choices=("clip", "tanh"),
+        network=True,
+        environment=True,
+    )
+    action_scale: str = setting(
+        "learned",
+        "Box actions: scale of the normal distribution. learned: the same for every observation. predicted: the "
+        "network makes it.",
+        source="Schulman et al. 2017: learned; Haarnoja et al. 2018: predicted",
+        choices=("learned", "predicted"),
+        network=True,
+    )
+    action_scale_init: float = setting(
+        0.5,
+        "Box actions: scale at the start.",
+        "half the distance of the bounds, or 1 where one is infinite",
+        "Andrychowicz et al. 2021: 0.5",
+        above=MIN_ACTION_SCALE,
+        network=True,
     )
 
     # Learner.

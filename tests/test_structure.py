@@ -8,8 +8,8 @@ import sys
 PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 
 ORDER = [
-    "types", "config", "spaces", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "distributions",
-    "losses",
+    "types", "config", "spaces", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "action_spaces",
+    "distributions", "losses",
     "networks.convolutions", "networks.torsos", "networks.cores", "networks.encoders", "networks.agent", "networks",
     "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.vector",
     "environments.backends", "environments",
@@ -22,7 +22,8 @@ ORDER = [
 ]  # fmt: skip
 MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
-    "types", "config", "spaces", "startup", "signals", "threads", "environments.cartpole", "environments.atari",
+    "types", "config", "spaces", "action_spaces", "startup", "signals", "threads", "environments.cartpole",
+    "environments.atari",
     "environments.vector", "environments.backends", "environments", "checkpoints", "logdir", "command_line",
     "evaluate", "experiment", "benchmark", "environments.tasks", "environments.suites", "playing",
     "aggregate", "video",
