@@ -62,6 +62,7 @@ def travelling_spec(space: gym.Space) -> ArraySpec:
         return ArraySpec(space.shape, np.dtype(np.float32))
     if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
         return ArraySpec((sum(_sizes(space)),), np.dtype(np.float32))
+    assert space.shape is not None
     return ArraySpec(space.shape, np.dtype(space.dtype))
 
 
