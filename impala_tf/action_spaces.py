@@ -118,10 +118,11 @@ def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray
         ]
         names = tuple(space.spaces) if isinstance(space, gym.spaces.Dict) else None
         return functools.partial(_into_parts, ends, columns, names)
-    return _unchanged
+    return unchanged
 
 
-def _unchanged(actions: np.ndarray) -> np.ndarray:
+def unchanged(actions: np.ndarray) -> np.ndarray:
+    """What `to_environment` gives where nothing is to be done."""
     return actions
 
 
