@@ -76,8 +76,8 @@ class Config:
     # Environment.
     env_id: str = setting(
         "CartPole-v1",
-        "A gymnasium id, or module:id; several with commas between them, or a suite (atari57, minatar5), for one agent "
-        "that learns all, with the actors spread over them.",
+        "A gymnasium id, or module:id; several with commas between them, or a suite (atari57, minatar5, dmlab30), for "
+        "one agent that learns all, with the actors spread over them.",
         network=True,
         environment=True,
     )
@@ -158,6 +158,15 @@ class Config:
         source=f"{PAPER}: false",
         environment=True,
         network=True,
+    )
+    dmlab_renderer: str = setting(
+        "software",
+        "DMLab ids: how frames are drawn. hardware: by the GPU, if DeepMind Lab was built for it.",
+        choices=("software", "hardware"),
+        environment=True,
+    )
+    dmlab_dataset_path: str = setting(
+        "", "DMLab ids: directory of the pictures that psychlab levels show.", source=CODE, environment=True
     )
 
     # Actors.

@@ -1,9 +1,9 @@
 """Environments: any gymnasium, ALE or EnvPool id as a vector that emits `EnvOutput` rows.
 
-Nothing here imports TensorFlow. Importing this package registers the ids of `cartpole.py` and `tasks.py`.
+Nothing here imports TensorFlow. Importing this package registers the ids of `cartpole.py`, `dmlab.py` and `tasks.py`.
 """
 
-from impala_tf.environments import cartpole, suites, tasks
+from impala_tf.environments import cartpole, dmlab, suites, tasks
 from impala_tf.environments.backends import (
     IN_THREADS,
     EnvironmentSpec,
@@ -17,6 +17,7 @@ from impala_tf.environments.backends import (
 from impala_tf.environments.vector import JoinedEnvironment, PartialEnvironment, VectorEnvironment
 
 cartpole.register()
+dmlab.register()
 tasks.register()
 
 __all__ = [

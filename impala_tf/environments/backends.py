@@ -15,7 +15,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from impala_tf import spaces
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import atari, suites
+from impala_tf.environments import atari, dmlab, suites
 from impala_tf.environments.vector import PartialEnvironment, SeparatelySeeded, Task, VectorEnvironment
 
 # Their threads step without Python's lock.
@@ -152,9 +152,10 @@ def _make_vector(config: Config, how: str, num_envs: int, seeds: list[int], sett
     if how == "sync":
         return SyncVectorEnv([make] * num_envs)
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
-    # Texts do not fit into its shared memory.
+    makers = [functools.partial(_in_process, make)] * num_envs
+    # gymnasium reads texts in shared memory once only, when the vector is made.
     texts = any(spaces.is_text(part) for part in spaces.leaves(_look(config)[0]).values())
-    return AsyncVectorEnv([functools.partial(_in_process, make)] * num_envs, context="spawn", shared_memory=not texts)
+    return AsyncVectorEnv(makers, context="spawn", shared_memory=not texts)
 
 
 def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:
@@ -201,6 +202,8 @@ def _make_one(config: Config, settings: dict) -> gym.Env:
     spec = _gym_spec(config)  # In a process of its own, the module of a module:id is not imported yet.
     if atari.is_ale(config):
         return atari.make_one(spec.id, config, settings)
+    if dmlab.is_dmlab(config):
+        return dmlab.make_one(spec.id, config, settings)
     with warnings.catch_warnings():
         if spec.id.startswith("MinAtar/"):  # gymnasium takes v0, all six actions, for an old form of v1, those in use.
             warnings.simplefilter("ignore")
@@ -284,6 +287,8 @@ def _vectorization(config: Config) -> str:
         return config.vectorization
     if atari.is_preprocessed(config):
         return "ale"
+    if dmlab.is_dmlab(config):
+        return "async"  # A step holds Python's lock.
     if config.num_envs_per_actor >= FEWEST_NATIVE and _offers_native(_gym_spec(config), config):
         return "native"
     return "sync"
@@ -322,7 +327,8 @@ def for_evaluation(config: Config) -> Config:
 
     Else an agent that repeats itself could play without an end.
     """
-    limited = all(task.startswith("ALE/") or _has_limit(config, task) for task in suites.tasks_of(config))
+    has_own = ("ALE/", *dmlab.NAMESPACES)
+    limited = all(task.startswith(has_own) or _has_limit(config, task) for task in suites.tasks_of(config))
     limit = 0 if limited or config.vectorization == "envpool" else atari.MAX_FRAMES
     return dataclasses.replace(
         config, life_loss_ends_episode=False, max_episode_frames=config.max_episode_frames or limit
@@ -334,7 +340,8 @@ def _has_limit(config: Config, task: str) -> bool:
 
 
 def spec_for_training(config: Config) -> EnvironmentSpec:
-    """As `spec_of`; raises SettingError too when a task would get no actor."""
+    """As `spec_of`; raises SettingError too when a task would get no actor or is for testing only."""
+    dmlab.check_training(config)
     spec = spec_of(config)
     if config.num_actors < len(spec.tasks):
         raise SettingError(
@@ -409,6 +416,7 @@ def _check_network(config: Config, observation_space: gym.Space) -> None:
 
 def _check_backend(config: Config) -> None:
     atari.check(config)
+    dmlab.check(config)
     how = config.vectorization
     if how == "envpool":
         _envpool(config)

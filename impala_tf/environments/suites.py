@@ -88,8 +88,50 @@ MINATAR5 = {
     "MinAtar/SpaceInvaders-v0": Reference(2.81, 185.0),
 }
 
-SUITES: dict[str, dict[str, Reference]] = {"atari57": ATARI57, "minatar5": MINATAR5}
-REFERENCES = ATARI57 | MINATAR5
+# Random play and human players. Source: google-deepmind/scalable_agent, dmlab30.py. Two levels have a held-out version
+# for testing, and scores for that only: the code normalises returns of the training version by them too.
+DMLAB30_LEVELS = {
+    "rooms_collect_good_objects_test": Reference(0.073, 10.0),
+    "rooms_exploit_deferred_effects_test": Reference(8.501, 85.65),
+    "rooms_select_nonmatching_object": Reference(0.312, 65.9),
+    "rooms_watermaze": Reference(4.065, 54.0),
+    "rooms_keys_doors_puzzle": Reference(4.135, 53.8),
+    "language_select_described_object": Reference(-0.07, 389.5),
+    "language_select_located_object": Reference(1.929, 280.7),
+    "language_execute_random_task": Reference(-5.913, 254.05),
+    "language_answer_quantitative_question": Reference(-0.33, 184.5),
+    "lasertag_one_opponent_small": Reference(-0.224, 12.65),
+    "lasertag_three_opponents_small": Reference(-0.214, 18.55),
+    "lasertag_one_opponent_large": Reference(-0.083, 18.6),
+    "lasertag_three_opponents_large": Reference(-0.102, 31.5),
+    "natlab_fixed_large_map": Reference(2.173, 36.9),
+    "natlab_varying_map_regrowth": Reference(2.989, 24.45),
+    "natlab_varying_map_randomized": Reference(7.346, 42.35),
+    "skymaze_irreversible_path_hard": Reference(0.1, 100.0),
+    "skymaze_irreversible_path_varied": Reference(14.4, 100.0),
+    "psychlab_arbitrary_visuomotor_mapping": Reference(0.163, 58.75),
+    "psychlab_continuous_recognition": Reference(0.224, 58.3),
+    "psychlab_sequential_comparison": Reference(0.129, 39.5),
+    "psychlab_visual_search": Reference(0.085, 78.5),
+    "explore_object_locations_small": Reference(3.575, 74.45),
+    "explore_object_locations_large": Reference(4.673, 65.65),
+    "explore_obstructed_goals_small": Reference(6.76, 206.0),
+    "explore_obstructed_goals_large": Reference(2.61, 119.5),
+    "explore_goal_locations_small": Reference(7.66, 267.5),
+    "explore_goal_locations_large": Reference(3.14, 194.5),
+    "explore_object_rewards_few": Reference(2.073, 77.7),
+    "explore_object_rewards_many": Reference(2.438, 106.7),
+}
+DMLAB30 = {f"DMLab/{level.replace('_test', '_train')}-v0": reference for level, reference in DMLAB30_LEVELS.items()}
+DMLAB30_TEST = {f"DMLabTest/{level}-v0": reference for level, reference in DMLAB30_LEVELS.items()}
+
+SUITES: dict[str, dict[str, Reference]] = {
+    "atari57": ATARI57,
+    "minatar5": MINATAR5,
+    "dmlab30": DMLAB30,
+    "dmlab30_test": DMLAB30_TEST,
+}
+REFERENCES = ATARI57 | MINATAR5 | DMLAB30 | DMLAB30_TEST
 
 
 def tasks_of(config: Config) -> tuple[str, ...]:
@@ -106,7 +148,7 @@ def tasks_of(config: Config) -> tuple[str, ...]:
 
 
 def normalised(task: str, score: float) -> float:
-    """(score - random) / (expert - random), of Atari 1 is the human's; nan for a task without a reference."""
+    """(score - random) / (expert - random), of Atari and DMLab 1 is the human's; nan for a task without a reference."""
     reference = REFERENCES.get(task)
     if reference is None:
         return float("nan")
