@@ -2,6 +2,7 @@
 
 import functools
 import math
+import pathlib
 import sys
 
 import gymnasium as gym
@@ -16,6 +17,7 @@ from impala_tf.environments import dmlab, suites
 from tests import fake_deepmind_lab
 from tests.fake_deepmind_lab import LENGTH, instruction_at
 
+ROOT = pathlib.Path(__file__).parent.parent
 ID = "DMLab/language_execute_random_task-v0"
 FORWARD, FIRE = 0, 8
 # Frame t pays t: frames 1-4, 5-8, ..., 21-22.
@@ -289,3 +291,38 @@ def test_normalised_scores():
     scores["DMLab/skymaze_irreversible_path_varied-v0"] = skymaze.random + 10 * (skymaze.expert - skymaze.random)
     summary = suites.summarise(scores)
     np.testing.assert_allclose(summary, [(28 + 10) / 30, 1, 29 / 30])
+
+
+def config_of(path):
+    """As absl reads it: a later line wins."""
+    values = {}
+
+    def read(path):
+        for line in path.read_text().splitlines():
+            if line.startswith("--flagfile="):
+                read(ROOT / line.removeprefix("--flagfile="))
+            elif line.startswith("--"):
+                name, value = line[2:].split("=", 1)
+                default = getattr(Config(), name)
+                values[name] = value == "true" if isinstance(default, bool) else type(default)(value)
+
+    read(path)
+    return Config(**values)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("dmlab_single", dict(entropy_cost=0.00025, learning_rate=0.00048, reward_clipping="abs_one", num_actors=48)),
+        ("dmlab30", dict(entropy_cost=0.0033391318945337044, learning_rate=0.00031866995608948655, num_actors=150,
+                         reward_clipping="soft_asymmetric", total_environment_frames=10**10, env_id="dmlab30")),
+    ],
+)  # fmt: skip
+def test_flag_files(name, settings):
+    config = config_of(ROOT / "flags" / f"{name}.flags")
+    both = dict(
+        epsilon=0.1, decay=0.99, momentum=0, discounting=0.99, baseline_cost=0.5, unroll_length=100, batch_size=32,
+        num_action_repeats=4, network="deep", core="lstm", core_size=256, use_last_action_and_reward=True,
+    )  # fmt: skip
+    assert {key: getattr(config, key) for key in (both | settings)} == both | settings
+    assert config.num_actors >= len(suites.tasks_of(config))
