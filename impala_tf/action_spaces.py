@@ -99,6 +99,19 @@ def box_units(space: gym.spaces.Box, action_bounds: str) -> BoxUnits:
     return BoxUnits(origin, unit, space.low, space.high, finite & (action_bounds == "tanh"))
 
 
+def mask_size(space: gym.Space) -> int:
+    """Entries of an action mask, see `distributions.ActionDistribution.apply_mask`; 0: it has none."""
+    if isinstance(space, gym.spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return int(np.sum(space.nvec))
+    if isinstance(space, gym.spaces.MultiBinary):
+        return int(np.prod(space.shape, dtype=int))
+    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        return sum(mask_size(part) for part in parts_of(space))
+    return 0
+
+
 def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray], Any]:
     """A function from actions that travel, [B, ...], to those that a gymnasium vector's `step` takes.
 

@@ -217,6 +217,16 @@ class Config:
     use_last_action_and_reward: bool = setting(
         False, "Feed the last action and clip(last reward, -1, 1) beside the observation.", source=PAPER, network=True
     )
+    normalise_observations: bool = setting(
+        False,
+        "Give the network observations with mean 0 and variance 1, of all that was learned from; frames excepted.",
+        network=True,
+    )
+    normalise_returns: bool = setting(
+        False,
+        "Divide rewards in the learner by the standard deviation of discounted returns, so that baselines are near 1.",
+        network=True,
+    )
     policy_init_scale: float = setting(
         0.01, "Multiplies the initial weights of the policy head; 1 is the paper's initialisation.", above=0
     )
@@ -353,6 +363,8 @@ class Config:
             ("envs_per_step", self.envs_per_step > 0),
             ("dynamic_batching", self.dynamic_batching and name != "a2c_sync_trajectory"),
             ("split_timing", self.split_timing and name == "a3c"),
+            ("normalise_observations", self.normalise_observations and name == "a3c"),
+            ("normalise_returns", self.normalise_returns and name == "a3c"),
         ):
             if wrong:
                 value = _text(getattr(self, flag))

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import tensorflow as tf
 
+from impala_tf import distributions
 from impala_tf.config import SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.logdir import INFO_FILE
@@ -27,7 +28,7 @@ class _Export(tf.Module):
 
     def __init__(self, agent: Agent):
         super().__init__()
-        self.weights = agent.variables
+        self.weights = [*agent.variables, *agent.statistics]
         self._agent = agent
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int32, name="batch_size")])
@@ -39,9 +40,13 @@ class _Export(tf.Module):
         leaves = [parts[name] for name in input_names(self._agent.observation_space)]
         observation = tf.nest.pack_sequence_as(zeros(self._agent.observation_space), leaves)
         step = self._agent.step(observation, reward, last_action, first, core_state)
+        distribution = self._agent.distribution
+        greedy = distribution.mode(step.parameters)
         return {
             "action": step.action,
-            "greedy_action": self._agent.distribution.mode(step.parameters),
+            "greedy_action": greedy,
+            "environment_action": distribution.bounded(step.action),
+            "greedy_environment_action": distribution.bounded(greedy),
             "policy_parameters": step.parameters,
             "baseline": step.baseline,
             "core_state": step.core_state,
@@ -73,7 +78,9 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     initial_state(batch_size: [] int32) -> core_state [B, S].
     step(observation [B, ...], reward [B] float32, last_action [B], first [B] bool, core_state [B, S]) ->
     action (sampled), greedy_action, policy_parameters [B, P], baseline [B], core_state. All as dicts by name. The parts
-    of a Dict or Tuple observation are inputs of their own, observation_NAME.
+    of a Dict or Tuple observation are inputs of their own, observation_NAME. environment_action and
+    greedy_environment_action are what a Box environment takes, in its bounds, where `action` is to be given back as
+    last_action; of a Tuple or Dict one flat vector; else the same.
 
     info: settings that `evaluate` wants to know, kept beside the model as JSON.
     """
@@ -109,11 +116,17 @@ class ExportedAgent:
         wants = {name: _describe(inputs[name].shape[1:], inputs[name].dtype.as_numpy_dtype) for name in names}
         parts = zip(input_names(spec.observation_space), tf.nest.flatten(zeros(spec.observation_space)), strict=True)
         has = {name: _describe(part.shape, part.dtype) for name, part in parts}
-        num_actions = self._step.structured_outputs["policy_parameters"].shape[-1]
-        if has != wants or int(spec.action_space.n) != num_actions:
+        distribution = distributions.for_space(spec.action_space)
+        last_action, parameters = inputs["last_action"], self._step.structured_outputs["policy_parameters"]
+        wanted = _describe(last_action.shape[1:], last_action.dtype), parameters.shape[-1]
+        if (
+            has != wants
+            or (_describe(distribution.action_shape, distribution.action_dtype), distribution.num_parameters) != wanted
+        ):
+            space = " ".join(str(spec.action_space).split())
             raise SettingError(
-                f"--env_id={env_id}: its observations {_in_words(has)} and {spec.action_space.n} actions do not fit "
-                f"the agent, which takes {_in_words(wants)} and has {num_actions} actions"
+                f"--env_id={env_id}: its observations {_in_words(has)} and actions {space} do not fit the agent, which "
+                f"takes {_in_words(wants)} and acts by {wanted[0]}, of a policy with {wanted[1]} parameters"
             )
 
     def initial_state(self, batch_size: int) -> tf.Tensor:

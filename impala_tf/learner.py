@@ -102,7 +102,7 @@ class Learner:
             with timer("backward"):
                 gradients = tape.gradient(losses.total, self.agent.variables)
                 self._wait_for(gradients[-1])
-            result = UpdateResult(*self._apply(losses, gradients, self._learning_rate_now()))
+            result = UpdateResult(*self._apply(losses, gradients, self._learning_rate_now(), batch))
             self._wait_for(result.statistics)
         self._count(num_steps)
         return result
@@ -123,20 +123,23 @@ class Learner:
     def _loss(self, groups: Unroll) -> Losses:
         return batch_loss(self.agent, groups, self._config)
 
-    def _apply_gradients(self, losses: Losses, gradients: list, learning_rate: tf.Tensor):
+    def _apply_gradients(self, losses: Losses, gradients: list, learning_rate: tf.Tensor, groups: Unroll | None = None):
         gradients, norm = tf.clip_by_global_norm(gradients, self._config.clip_norm)
         self.optimizer.learning_rate.assign(learning_rate)
         self.optimizer.apply(gradients, self.agent.keras_variables)
+        if groups is not None:  # After the loss, which took the statistics that the newest of the unrolls acted with.
+            self.agent.update_statistics(join_groups(groups).env_outputs)
         return tf.stack([*losses, norm]), self.agent.flat_weights()
 
     def _update_graph(self, batch: Unroll, learning_rate: tf.Tensor):
         with tf.GradientTape() as tape:
             losses = self._loss(batch)
-        return self._apply_gradients(losses, tape.gradient(losses.total, self.agent.variables), learning_rate)
+        return self._apply_gradients(losses, tape.gradient(losses.total, self.agent.variables), learning_rate, batch)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that an exact resume of the learner needs, by name."""
         arrays = {f"weights/{i}": v.numpy() for i, v in enumerate(self.agent.variables)}
+        arrays |= {f"statistics/{i}": v.numpy() for i, v in enumerate(self.agent.statistics)}
         arrays |= {f"optimizer/{i}": v.numpy() for i, v in enumerate(self.optimizer.variables)}
         return arrays | {
             "updates": np.int64(self.updates),
@@ -147,6 +150,8 @@ class Learner:
         """The inverse of `state`. Raises KeyError or ValueError when it belongs to another network."""
         for i, variable in enumerate(self.agent.variables):
             variable.assign(state[f"weights/{i}"])
+        for i, variable in enumerate(self.agent.statistics):
+            variable.assign(state[f"statistics/{i}"])
         for i, variable in enumerate(self.optimizer.variables):
             variable.assign(state[f"optimizer/{i}"])
         self.updates = int(state["updates"])
@@ -184,6 +189,8 @@ def batch_loss(agent: Agent, groups: Unroll, config: Config) -> Losses:
     # The action that led to row t is the one chosen at row t - 1.
     last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
     parameters, baselines = agent.unroll(rows.observation, rows.reward, last_actions, rows.first, batch.core_state)
+    if config.normalise_returns:
+        batch = batch._replace(env_outputs=rows._replace(reward=rows.reward * agent.reward_scale()))
     return impala_loss(batch, parameters, baselines, agent.distribution, config)
 
 

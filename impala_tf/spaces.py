@@ -82,6 +82,18 @@ def own_function(name: str) -> Callable:
         raise SettingError(f"--network={name}: cannot be imported ({error})") from error
 
 
+def has_mask(space: gym.Space) -> bool:
+    """Whether an observation tells which actions are possible."""
+    return isinstance(space, gym.spaces.Dict) and ACTION_MASK in space.spaces
+
+
+def without_mask(space: gym.Space) -> gym.Space:
+    """What of an observation the network gets."""
+    if not isinstance(space, gym.spaces.Dict) or not has_mask(space):
+        return space
+    return gym.spaces.Dict({name: part for name, part in space.spaces.items() if name != ACTION_MASK})
+
+
 def is_nested(space: gym.Space) -> bool:
     """Whether a batch of it is not one array already."""
     return isinstance(space, gym.spaces.Dict | gym.spaces.Tuple) or is_text(space)

@@ -28,6 +28,8 @@ class EnvOutput(NamedTuple):
     observation: the observation space's dtype and shape; of a Dict or Tuple space a nest of arrays, of a Text bytes.
     episode_return: float32, undiscounted sum of the rewards of this episode up to here.
     episode_steps: int32, agent steps of this episode up to here.
+    discounted_return: float32, the sum of gamma^k times the reward k steps ago, of this episode; its spread is what
+        --normalise_returns divides by.
     """
 
     reward: Array
@@ -37,6 +39,7 @@ class EnvOutput(NamedTuple):
     observation: Array
     episode_return: Array
     episode_steps: Array
+    discounted_return: Array
 
 
 class PolicyStep(NamedTuple):

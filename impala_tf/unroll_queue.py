@@ -41,6 +41,7 @@ def unroll_spec(unroll_length: int, observation: Any, action: ArraySpec, num_par
         observation=observation,
         episode_return=scalar["float32"],
         episode_steps=scalar["int32"],
+        discounted_return=scalar["float32"],
     )
     leaves = Unroll(
         env_outputs=env_outputs,

@@ -65,6 +65,87 @@ class Pictures(gym.Env):
         return self.frame(), float(action), self.t == 10, False, {}
 
 
+class Rounded(gym.Env):
+    """Whole numbers as actions."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,))
+    action_space = gym.spaces.Box(-3, 3, (2,), np.int32)
+
+
+class Target(gym.Env):
+    """One step: the reward is highest where each part of the action is what the observation says. Checks the actions.
+
+    kind: of the action space. Within bounds that are not those of a unit: the middle of the Box is at 5.
+    """
+
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float64)
+    SPACES = {  # noqa: RUF012
+        "box": gym.spaces.Box(np.array([3.0, 3.0]), np.array([7.0, 7.0]), dtype=np.float64),
+        "unbounded": gym.spaces.Box(-np.inf, np.inf, (1, 2), np.float32),
+        "multi_discrete": gym.spaces.MultiDiscrete([2, 3], start=[1, -1]),
+        "multi_binary": gym.spaces.MultiBinary(3),
+        "started": gym.spaces.Discrete(3, start=-1),
+        "tuple": gym.spaces.Tuple([gym.spaces.Discrete(3), gym.spaces.Box(-1, 1, (2,))]),
+        "dict": gym.spaces.Dict(a=gym.spaces.MultiBinary(2), b=gym.spaces.Dict(c=gym.spaces.Box(0, 8, (1,)))),
+    }
+
+    def __init__(self, kind):
+        self.action_space = self.SPACES[kind]
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.sign = float(self.np_random.choice([-1, 1]))
+        return np.array([self.sign]), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        reward = self.sign * self.value(self.action_space, action)
+        return np.array([self.sign]), reward, True, False, {}
+
+    def value(self, space, action):
+        """In [-1, 1] for bounded spaces."""
+        if isinstance(space, gym.spaces.Tuple):
+            return float(np.mean([self.value(*pair) for pair in zip(space.spaces, action, strict=True)]))
+        if isinstance(space, gym.spaces.Dict):
+            return float(np.mean([self.value(part, action[name]) for name, part in space.spaces.items()]))
+        if isinstance(space, gym.spaces.Box):
+            low, high = np.maximum(space.low, -2.0), np.minimum(space.high, 8.0)
+            return float(np.mean(np.clip((action - low) / (high - low), 0, 1))) * 2 - 1
+        if isinstance(space, gym.spaces.MultiBinary):
+            return float(np.mean(action)) * 2 - 1
+        sizes = space.n if isinstance(space, gym.spaces.Discrete) else space.nvec
+        return float(np.mean((action - space.start) / (sizes - 1))) * 2 - 1
+
+
+class Masked(gym.Env):
+    """At each step one action is possible, which `info` tells; any other is an error. Reward 1, episodes of 7 steps."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, action_space):
+        self.action_space = action_space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self.observe()
+
+    def observe(self):
+        self.wanted = self.action_space.sample()
+        if isinstance(self.action_space, gym.spaces.Discrete):
+            mask = (np.arange(self.action_space.n) == self.wanted - self.action_space.start).astype(np.int8)
+        else:
+            pairs = zip(self.action_space.nvec, self.wanted, strict=True)
+            mask = tuple((np.arange(n) == wanted).astype(np.int8) for n, wanted in pairs)
+        return np.zeros(1, np.float32), {"action_mask": mask}
+
+    def step(self, action):
+        assert np.all(action == self.wanted), (action, self.wanted)
+        self.t += 1
+        observation, info = self.observe()
+        return observation, 1.0, self.t == 7, False, info
+
+
 class Unsupported(gym.Env):
     """An observation with a part of unknown length."""
 
@@ -107,6 +188,16 @@ def register() -> None:
     for name, entry_point in [("Counting", Counting), ("Pictures", Pictures), ("Nested", Nested)]:
         if f"tests/{name}-v0" not in gym.registry:
             gym.register(f"tests/{name}-v0", entry_point, disable_env_checker=True)
+    if "tests/Rounded-v0" not in gym.registry:
+        gym.register("tests/Rounded-v0", Rounded, disable_env_checker=True)
+        for kind in Target.SPACES:
+            gym.register(f"tests/Target-{kind}-v0", Target, kwargs={"kind": kind}, disable_env_checker=True)
+        for name, space in (
+            ("discrete", gym.spaces.Discrete(5, start=2)),
+            ("multi_discrete", gym.spaces.MultiDiscrete([3, 4])),
+        ):
+            kwargs = {"action_space": space}
+            gym.register(f"tests/Masked-{name}-v0", Masked, kwargs=kwargs, disable_env_checker=True)
     if "tests/Unsupported-v0" not in gym.registry:
         gym.register("tests/Unsupported-v0", Unsupported, disable_env_checker=True)
     if "tests/Failing-v0" not in gym.registry:

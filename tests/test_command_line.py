@@ -22,7 +22,7 @@ def _importable(monkeypatch):
 
 EXPERIMENT = [
     (["--env_id=CartPol-v1"], r"--env_id=CartPol-v1: unknown environment .*did you mean CartPole-v1"),
-    (["--env_id=Pendulum-v1"], r"--env_id=Pendulum-v1: its action space Box.*supported: Discrete"),
+    (["--env_id=tests.environments:tests/Rounded-v0"], r"its action space Box.*Box of int32; supported: Discrete"),
     (["--env_id=tests.environments:tests/Unsupported-v0"], r"observation space Sequence.*supported: Box, Discrete"),
     (["--batch_size=0"], r"--batch_size=0: must be at least 1"),
     (["--unroll_length=-3"], r"--unroll_length=-3: must be at least 1"),

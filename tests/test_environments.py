@@ -136,7 +136,10 @@ def test_repeated_actions():
             {"network": "shallow", "env_id": "MinAtar/Asterix-v1"},
             r"with at least 20x20 pixels, but MinAtar/Asterix-v1 has .*; use --network=minatar",
         ),
-        ({"env_id": "Pendulum-v1"}, r"--env_id=Pendulum-v1: its action space Box\(.* supported: Discrete"),
+        (
+            {"env_id": "tests.environments:tests/Rounded-v0"},
+            r"its action space Box\(.* is a Box of int32; supported: Discrete, MultiDiscrete",
+        ),
         (
             {"env_id": "tests.environments:tests/Unsupported-v0"},
             r"a part of its observation space Sequence\(.* is not supported; supported: Box, Discrete",

@@ -26,6 +26,7 @@ def make_unroll(seed=0):
         observation=tf.zeros([T + 1, B, 1]),
         episode_return=tf.zeros([T + 1, B]),
         episode_steps=tf.zeros([T + 1, B], tf.int32),
+        discounted_return=tf.zeros([T + 1, B]),
     )
     return Unroll(
         env_outputs=rows,

@@ -10,7 +10,8 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 ORDER = [
     "types", "config", "spaces", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "action_spaces",
     "distributions", "losses",
-    "networks.convolutions", "networks.torsos", "networks.cores", "networks.encoders", "networks.agent", "networks",
+    "networks.convolutions", "networks.torsos", "networks.cores", "networks.encoders",
+    "networks.normalisation", "networks.agent", "networks",
     "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.dmlab",
     "environments.vector", "environments.backends", "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",

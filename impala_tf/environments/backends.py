@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from impala_tf import spaces
+from impala_tf import action_spaces, spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, dmlab, suites
 from impala_tf.environments.vector import PartialEnvironment, SeparatelySeeded, Task, VectorEnvironment
@@ -51,6 +51,31 @@ class ActionRepeat(gym.Wrapper):
             if terminated or truncated:
                 break
         return observation, total, terminated, truncated, info
+
+
+class MaskedObservation(gym.Wrapper):
+    """Moves the action mask from `info` into the observation, a Dict, where the network looks for it."""
+
+    def __init__(self, env: gym.Env):
+        super().__init__(env)
+        space, mask = env.observation_space, gym.spaces.MultiBinary(action_spaces.mask_size(env.action_space))
+        self._is_dict = isinstance(space, gym.spaces.Dict)
+        parts = space.spaces if isinstance(space, gym.spaces.Dict) else {"observation": space}
+        self.observation_space = gym.spaces.Dict(parts | {spaces.ACTION_MASK: mask})
+
+    def _with_mask(self, observation, info: dict) -> dict:
+        parts = observation if self._is_dict else {"observation": observation}
+        mask = info[spaces.ACTION_MASK]
+        pieces = mask if isinstance(mask, tuple) else (mask,)
+        return parts | {spaces.ACTION_MASK: np.concatenate([np.ravel(piece) for piece in pieces]).astype(np.int8)}
+
+    def reset(self, **arguments):
+        observation, info = self.env.reset(**arguments)
+        return self._with_mask(observation, info), info
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._with_mask(observation, info), reward, terminated, truncated, info
 
 
 class Ale(SeparatelySeeded):
@@ -172,22 +197,22 @@ def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
     tasks = suites.tasks_of(config)
     index = actor % len(tasks)
     config_of_task = dataclasses.replace(config, env_id=tasks[index])
-    if len(tasks) == 1:
-        return config_of_task, Task(ends_on_life_loss=config.life_loss_ends_episode)
-    shape, num_actions = _joint_sizes(config)
-    own_num_actions = _num_actions(_spec_of_task(config_of_task))
-    actions = None if own_num_actions == num_actions else np.array(atari.WITHOUT_FIRE)
-    return config_of_task, Task(index, shape, actions, config.life_loss_ends_episode)
+    spec = _spec_of_task(config_of_task)
+    to_environment = action_spaces.to_environment(spec.action_space, config.action_bounds)
+    shape = None
+    if len(tasks) > 1:
+        shape, action_space = _joint_spaces(config)
+        if spec.action_space != action_space:
+            to_environment = np.array(atari.WITHOUT_FIRE).__getitem__
+    return config_of_task, Task(
+        index, shape, to_environment, config.life_loss_ends_episode, discounting=config.discounting
+    )
 
 
 @functools.lru_cache(maxsize=8)  # Every actor asks, and every task is looked at.
-def _joint_sizes(config: Config) -> tuple[tuple[int, ...], int]:
+def _joint_spaces(config: Config) -> tuple[tuple[int, ...] | None, gym.Space]:
     spec = spec_of(config)
-    return spec.observation_space.shape, _num_actions(spec)
-
-
-def _num_actions(spec: EnvironmentSpec) -> int:
-    return int(spec.action_space.n)
+    return None if spaces.is_nested(spec.observation_space) else spec.observation_space.shape, spec.action_space
 
 
 def _seeds(seed: int, actor: int, num_envs: int) -> list[int]:
@@ -208,7 +233,22 @@ def _make_one(config: Config, settings: dict) -> gym.Env:
         if spec.id.startswith("MinAtar/"):  # gymnasium takes v0, all six actions, for an old form of v1, those in use.
             warnings.simplefilter("ignore")
         env = gym.make(spec.id, max_episode_steps=config.max_episode_frames or None, **settings)
+    if _masks_actions(spec.id):
+        env = MaskedObservation(env)
     return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
+
+
+@functools.lru_cache(maxsize=64)  # Asked for every environment.
+def _masks_actions(spec_id: str) -> bool:
+    """Whether the environment says in `info` which actions are possible; its own observation may say it already."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        env = gym.make(spec_id)
+        space = env.observation_space
+        masks = action_spaces.mask_size(env.action_space) > 0 and not spaces.has_mask(space)
+        masks = masks and spaces.unsupported(space) is None and spaces.ACTION_MASK in env.reset(seed=0)[1]
+        env.close()
+    return masks
 
 
 def _in_process(make: Callable[[], gym.Env]) -> gym.Env:
@@ -305,6 +345,7 @@ def _offers_native(spec: gym.envs.registration.EnvSpec, config: Config) -> bool:
         return False
     fits = (
         vector.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
+        and not _masks_actions(spec.id)
         and vector.single_observation_space == single.observation_space
         and vector.single_action_space == single.action_space
     )
@@ -353,27 +394,38 @@ def spec_for_training(config: Config) -> EnvironmentSpec:
 
 def _joint_spec(config: Config, specs: list[EnvironmentSpec]) -> EnvironmentSpec:
     """The largest observation and, of ALE's games with the full action set, the most actions."""
-    first = max(specs, key=_num_actions)
+
+    def num_actions(spec: EnvironmentSpec) -> int:
+        return int(spec.action_space.n) if isinstance(spec.action_space, gym.spaces.Discrete) else 0
+
+    first = max(specs, key=num_actions)
     for spec in specs:
         what = f"--env_id={config.env_id}: {spec.tasks[0]} and {first.tasks[0]} do not go together"
         are_ale = all(task.startswith("ALE/") for task in (*spec.tasks, *first.tasks))
-        lacks_fire = are_ale and config.full_action_set and _num_actions(spec) == max(atari.WITHOUT_FIRE) + 1
+        lacks_fire = are_ale and config.full_action_set and num_actions(spec) == max(atari.WITHOUT_FIRE) + 1
         if spec.action_space != first.action_space and not lacks_fire:
             advice = "; give --full_action_set" if are_ale else ""
             raise SettingError(
                 f"{what}: actions {_one_line(spec.action_space)} and {_one_line(first.action_space)}{advice}"
             )
         seen = (spec.observation_space, first.observation_space)
-        alike = all(isinstance(space, gym.spaces.Box) for space in seen)
-        if not alike or seen[0].dtype != seen[1].dtype or len(seen[0].shape) != len(seen[1].shape):
+        are_boxes = all(isinstance(space, gym.spaces.Box) for space in seen)
+        fit = are_boxes and seen[0].dtype == seen[1].dtype and len(seen[0].shape) == len(seen[1].shape)
+        if seen[0] != seen[1] and not fit:
             raise SettingError(f"{what}: observations {_one_line(seen[0])} and {_one_line(seen[1])}")
-    shape = np.max([spec.observation_space.shape for spec in specs], axis=0)
-    # Zeros may be filled up.
-    low = min(0.0, *(float(spec.observation_space.low.min()) for spec in specs))
-    high = max(0.0, *(float(spec.observation_space.high.max()) for spec in specs))
-    space = gym.spaces.Box(low, high, tuple(int(size) for size in shape), first.observation_space.dtype)
+    space = first.observation_space
+    if any(spec.observation_space != space for spec in specs):
+        space = _largest_box([spec.observation_space for spec in specs])
     how = first.vectorization if len({spec.vectorization for spec in specs}) == 1 else "sync"
     return EnvironmentSpec(space, first.action_space, how, ())
+
+
+def _largest_box(boxes: list[gym.spaces.Box]) -> gym.spaces.Box:
+    """The Box that all fit into when they are filled up with zeros."""
+    shape = np.max([box.shape for box in boxes], axis=0)
+    low = min(0.0, *(float(box.low.min()) for box in boxes))
+    high = max(0.0, *(float(box.high.max()) for box in boxes))
+    return gym.spaces.Box(low, high, tuple(int(size) for size in shape), boxes[0].dtype.type)
 
 
 def _spec_of_task(config: Config) -> EnvironmentSpec:
@@ -392,11 +444,11 @@ def _spec_of_task(config: Config) -> EnvironmentSpec:
             f"--env_id={config.env_id}: {'a part of ' if part is not observation_space else ''}its observation space "
             f"{_one_line(part)} is not supported; supported: {', '.join(spaces.SUPPORTED)}"
         )
-    if not isinstance(action_space, gym.spaces.Discrete):
-        raise SettingError(
-            f"--env_id={config.env_id}: its action space {_one_line(action_space)} is not supported; "
-            "supported: Discrete"
-        )
+    try:
+        action_spaces.check(action_space)
+    except NotImplementedError as error:
+        raise SettingError(f"--env_id={config.env_id}: its {error}") from None
+    _check_mask(config, observation_space, action_space)
     return EnvironmentSpec(observation_space, action_space, vectorization, (config.env_id,))
 
 
@@ -412,6 +464,17 @@ def _check_network(config: Config, observation_space: gym.Space) -> None:
         f"--network={config.network}: needs an observation of shape [height, width, channels] with at least "
         f"{smallest}x{smallest} pixels, but {config.env_id} has {_one_line(observation_space)}; use --network={best}"
     )
+
+
+def _check_mask(config: Config, observation_space: gym.Space, action_space: gym.Space) -> None:
+    if not isinstance(observation_space, gym.spaces.Dict) or not spaces.has_mask(observation_space):
+        return
+    has = np.size(spaces.zeros(observation_space[spaces.ACTION_MASK]))
+    wanted = action_spaces.mask_size(action_space)
+    if has != wanted:
+        raise SettingError(
+            f"--env_id={config.env_id}: its action_mask has {has} entries, but {_one_line(action_space)} needs {wanted}"
+        )
 
 
 def _check_backend(config: Config) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from impala_tf import spaces
+from impala_tf import action_spaces, spaces
 from impala_tf.types import EnvOutput
 
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
@@ -20,19 +20,17 @@ class Task:
 
     index: which of the run's tasks it is.
     shape: observations are filled up with zeros at the end of each axis to this; None: they have it.
-    actions: [A] int64, what each of the run's actions is in this environment; None: the same.
+    to_environment: from the actions that travel, [B, ...], to what the environment's step takes.
+    discounting: gamma, for the discounted return.
     ends_on_life_loss: rows that lose a life, known from info["lives"], are terminated for the learner; the episode, its
     return and its length go on, and the next row is not `first`.
     """
 
     index: int = 0
     shape: tuple[int, ...] | None = None
-    actions: np.ndarray | None = None
+    to_environment: Callable[[np.ndarray], Any] = action_spaces.unchanged
     ends_on_life_loss: bool = False
-
-    def translate(self, actions: np.ndarray) -> np.ndarray:
-        """[B, ...], the run's actions as the environment's."""
-        return actions if self.actions is None else self.actions[actions]
+    discounting: float = 1.0
 
     def fill_up(self, observation: np.ndarray) -> np.ndarray:
         """[B, ...] -> [B, *shape]."""
@@ -57,6 +55,7 @@ class _Episodes:
         self._nested = nested
         self._ended = np.ones(num_envs, bool)
         self._return = np.zeros(num_envs, np.float32)
+        self._discounted = np.zeros(num_envs, np.float32)
         self._steps = np.zeros(num_envs, np.int32)
         self._lives = np.zeros(num_envs, np.int32) if task.ends_on_life_loss else None
 
@@ -69,7 +68,9 @@ class _Episodes:
         reward = np.asarray(reward, np.float32)
         episode_return = self._return[envs] * continues + reward
         episode_steps = self._steps[envs] * continues + continues
+        discounted_return = self._discounted[envs] * (continues * np.float32(self._task.discounting)) + reward
         self._ended[envs] = terminated | truncated
+        self._discounted[envs] = discounted_return
         self._return[envs] = episode_return
         self._steps[envs] = episode_steps
         if self._lives is not None:
@@ -77,7 +78,9 @@ class _Episodes:
             terminated = terminated | (continues & (lives < self._lives[envs]))
             self._lives[envs] = lives
         observation = spaces.as_arrays(self._nested, observation) if self._nested else self._task.fill_up(observation)
-        return EnvOutput(reward, terminated, truncated, first, observation, episode_return, episode_steps)
+        return EnvOutput(
+            reward, terminated, truncated, first, observation, episode_return, episode_steps, discounted_return
+        )
 
 
 def _check_mode(env: Any) -> None:
@@ -115,7 +118,7 @@ class VectorEnvironment:
 
     def step(self, actions: np.ndarray) -> EnvOutput:
         """Takes actions [B, ...]; those of environments whose last row ended an episode are ignored."""
-        observation, reward, terminated, truncated, info = self._env.step(self._task.translate(actions))
+        observation, reward, terminated, truncated, info = self._env.step(self._task.to_environment(actions))
         return self._episodes.row(slice(None), reward, terminated, truncated, observation, info)
 
     def render(self) -> np.ndarray:
@@ -132,7 +135,7 @@ class VectorEnvironment:
         """What the game calls its actions, in their order; empty if it has no names for them."""
         envs = getattr(self._env, "envs", None)
         names = getattr(envs[0].unwrapped, "get_action_meanings", None) if envs else None
-        return list(names()) if names and self._task.actions is None else []
+        return list(names()) if names else []
 
     @property
     def frames_per_sec(self) -> float:
@@ -229,7 +232,7 @@ class PartialEnvironment:
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, EnvOutput]:
         """Takes actions [R, ...] of the environments that were ready: (which are ready now; their row)."""
-        self._env.send(self._task.translate(actions), self._ready)
+        self._env.send(self._task.to_environment(actions), self._ready)
         return self._receive()
 
     def _receive(self) -> tuple[np.ndarray, EnvOutput]:

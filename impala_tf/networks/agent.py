@@ -11,9 +11,10 @@ from impala_tf import distributions
 from impala_tf.config import Config
 from impala_tf.networks.cores import LSTMCore
 from impala_tf.networks.encoders import make_torso
+from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.networks.torsos import dense
-from impala_tf.spaces import zeros
-from impala_tf.types import PolicyStep
+from impala_tf.spaces import ACTION_MASK, has_mask, leaves, without_mask, zeros
+from impala_tf.types import EnvOutput, PolicyStep
 
 
 class Trunk:
@@ -44,13 +45,23 @@ class Agent:
         use_last_action_and_reward: bool,
         policy_init_scale: float,
         seed: int,
+        normalise_observations: bool = False,
+        normalise_returns: bool = False,
     ):
         self.distribution = distribution
         self.observation_space = observation_space
         self._trunks = trunks
         self._use_last_action_and_reward = use_last_action_and_reward
-        self._policy_head = dense(distribution.num_parameters, seed, scale=policy_init_scale)
+        self._policy_head = dense(
+            distribution.num_parameters - distribution.num_free_parameters, seed, scale=policy_init_scale
+        )
+        self._free_parameters = [
+            keras.Variable(np.zeros(distribution.num_free_parameters, np.float32), name="free_parameters")
+        ][: distribution.num_free_parameters]
         self._baseline_head = dense(1, seed + 1)
+        self._has_mask = has_mask(observation_space)
+        self._moments = _moments(without_mask(observation_space)) if normalise_observations else {}
+        self._returns = RunningMoments((), "returns") if normalise_returns else None
         self.state_size = sum(trunk.state_size for trunk in trunks)
         self._build()
         self.variables = [v.value for trunk in trunks for v in trunk.variables]
@@ -58,6 +69,9 @@ class Agent:
         for head in (self._policy_head, self._baseline_head):
             self.keras_variables += head.trainable_variables
             self.variables += [v.value for v in head.trainable_variables]
+        self.keras_variables += self._free_parameters
+        self.variables += [v.value for v in self._free_parameters]
+        self.statistics = [v.value for moments in self._all_moments() for v in moments.variables]
 
     def _build(self) -> None:
         """Makes the variables by one step on zeros."""
@@ -85,7 +99,7 @@ class Agent:
                 output, state = trunk.core.step(output, first, state)
             features.append(output)
             states.append(state)
-        parameters = self._policy_head(features[0])
+        parameters = self._parameters(features[0], observation)
         baseline = self._baseline_head(features[-1])[:, 0]
         action = self.distribution.sample(parameters, seed=seed)
         return PolicyStep(action, parameters, baseline, tf.concat(states, axis=-1) if self.state_size else core_state)
@@ -106,13 +120,59 @@ class Agent:
                 output = tf.ensure_shape(output, [*static_rows, output.shape[-1]])
                 output = _merge_rows(trunk.core.unroll(output, first, state))
             features.append(output)
-        parameters = self._policy_head(features[0])
+        parameters = self._parameters(features[0], _merge_rows(observation))
         baselines = self._baseline_head(features[-1])
         parameters = tf.reshape(parameters, tf.concat([rows, [self.distribution.num_parameters]], axis=0))
         return tf.ensure_shape(parameters, [*static_rows, None]), tf.reshape(baselines, rows)
 
+    def _parameters(self, features: tf.Tensor, observation) -> tf.Tensor:
+        """[N, F] -> [N, P], of the action distribution; what the observation's mask rules out has probability 0."""
+        parameters = self._policy_head(features)
+        if self._free_parameters:
+            parameters = distributions.with_free_parameters(parameters, self._free_parameters[0].value)
+        if self._has_mask:
+            mask = observation[ACTION_MASK]
+            size = self.distribution.mask_size
+            parameters = self.distribution.apply_mask(parameters, tf.reshape(mask, [-1, size]))
+        return parameters
+
+    def _prepared(self, observation):
+        """What the torsos get: without the mask, and normalised."""
+        if self._has_mask:
+            observation = {name: part for name, part in observation.items() if name != ACTION_MASK}
+        if not self._moments:
+            return observation
+        parts = tf.nest.flatten(observation)
+        for i, moments in self._moments.items():
+            parts[i] = moments.normalise(parts[i])
+        return tf.nest.pack_sequence_as(observation, parts)
+
+    def _all_moments(self) -> list[RunningMoments]:
+        return [*self._moments.values(), *([self._returns] if self._returns else [])]
+
+    def reward_scale(self) -> tf.Tensor | float:
+        """What the learner multiplies rewards by: with --normalise_returns 1 / the spread of discounted returns."""
+        return self._returns.scale() if self._returns else 1.0
+
+    def update_statistics(self, rows: EnvOutput) -> None:
+        """Takes [T + 1, B] rows into the statistics. Row 0 was row T of the unroll before; returns of reset rows are
+        none."""
+        if not self.statistics:
+            return
+        after_row_0 = tf.nest.map_structure(lambda x: x[1:], rows)
+        if self._moments:
+            observation = after_row_0.observation
+            if self._has_mask:
+                observation = {name: part for name, part in observation.items() if name != ACTION_MASK}
+            parts = tf.nest.flatten(_merge_rows(observation))
+            for i, moments in self._moments.items():
+                moments.update(parts[i], tf.ones([tf.shape(parts[i])[0]], tf.bool))
+        if self._returns:
+            first = tf.reshape(after_row_0.first, [-1])
+            self._returns.update(tf.reshape(after_row_0.discounted_return, [-1]), tf.logical_not(first))
+
     def _encode(self, trunk: Trunk, observation, reward, last_action, first) -> tf.Tensor:
-        features = trunk.torso(observation)
+        features = trunk.torso(self._prepared(observation))
         if not self._use_last_action_and_reward:
             return features
         # A new episode has no last action and no last reward.
@@ -127,13 +187,14 @@ class Agent:
         return tf.split(core_state, [trunk.state_size for trunk in self._trunks], axis=-1)
 
     def flat_weights(self) -> tf.Tensor:
-        """All weights as one vector, [num_parameters] float32: the form in which they are published."""
-        return tf.concat([tf.reshape(v, [-1]) for v in self.variables], axis=0)
+        """All weights and statistics as one vector, [num_parameters] float32: the form in which they are published."""
+        return tf.concat([tf.reshape(v, [-1]) for v in [*self.variables, *self.statistics]], axis=0)
 
     def assign_flat_weights(self, flat: tf.Tensor) -> None:
         """The inverse of `flat_weights`."""
-        pieces = tf.split(flat, [v.shape.num_elements() for v in self.variables])
-        for variable, piece in zip(self.variables, pieces, strict=True):
+        variables = [*self.variables, *self.statistics]
+        pieces = tf.split(flat, [v.shape.num_elements() for v in variables])
+        for variable, piece in zip(variables, pieces, strict=True):
             variable.assign(tf.reshape(piece, variable.shape))
 
 
@@ -153,13 +214,26 @@ def make_agent(
     for i in range(2 if config.separate_value_network else 1):
         seed = 1000 * config.seed + 100 * i  # A torso uses fewer than 100 seeds.
         core = LSTMCore(config.core_size, seed + 50) if config.core == "lstm" else None
-        torso = torso_of(observation_space) if torso_of else make_torso(config, observation_space, seed)
+        seen = without_mask(observation_space)
+        torso = torso_of(seen) if torso_of else make_torso(config, seen, seed)
         trunks.append(Trunk(torso, core))
     return Agent(
-        distributions.for_space(action_space),
+        distributions.for_space(action_space, config),
         trunks,
         observation_space,
         config.use_last_action_and_reward,
         config.policy_init_scale,
         seed=1000 * config.seed + 200,
+        normalise_observations=config.normalise_observations,
+        normalise_returns=config.normalise_returns,
     )
+
+
+def _moments(space: gym.Space) -> dict[int, RunningMoments]:
+    """For each part of numbers, by its place in tf.nest.flatten; frames, of bytes, keep their scale."""
+    parts = enumerate(leaves(space).items())
+    return {
+        i: RunningMoments(part.shape, name or "observation")
+        for i, (name, part) in parts
+        if isinstance(part, gym.spaces.Box) and part.dtype not in (np.uint8, np.bool_) and part.shape is not None
+    }

@@ -1,0 +1,52 @@
+"""Running mean and variance, kept with the agent's weights: published, saved and exported like them."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+MAX_DEVIATIONS = 10.0  # Normalised values are clipped there.
+SMALLEST_VARIANCE = 1e-8
+
+
+class RunningMoments:
+    """Mean and variance over everything that it was shown (Chan et al. 1983, equal weight for every value).
+
+    shape: of one value. variables: mean, variance, count; not trainable. Before the first `update` nothing is changed.
+    """
+
+    def __init__(self, shape: tuple[int, ...], name: str):
+        def variable(initial: np.ndarray, what: str) -> keras.Variable:
+            return keras.Variable(initial.astype(np.float32), trainable=False, name=f"{name}_{what}")
+
+        self.variables = [
+            variable(np.zeros(shape), "mean"),
+            variable(np.ones(shape), "variance"),
+            variable(np.zeros(()), "count"),
+        ]
+
+    def update(self, values: tf.Tensor, counts: tf.Tensor) -> None:
+        """values: [N, ...]. counts: [N] bool, which of them count."""
+        mean, variance, count = (v.value for v in self.variables)
+        values = tf.cast(values, tf.float32)
+        weights = tf.cast(counts, tf.float32)
+        num = tf.reduce_sum(weights)
+        weights = tf.reshape(weights, [-1, *[1] * (values.shape.rank - 1)]) / tf.maximum(num, 1.0)
+        batch_mean = tf.reduce_sum(weights * values, axis=0)
+        batch_variance = tf.reduce_sum(weights * tf.square(values - batch_mean), axis=0)
+        total = tf.maximum(count + num, 1.0)
+        share = num / total
+        delta = batch_mean - mean
+        # The ones that the variance starts with have no weight: the count is 0.
+        merged = variance * (count / total) + batch_variance * share + tf.square(delta) * share * (count / total)
+        variance.assign(tf.where(num > 0, merged, variance))
+        mean.assign(mean + delta * share)
+        count.assign(count + num)
+
+    def scale(self) -> tf.Tensor:
+        """1 / standard deviation, of the value's shape."""
+        return tf.math.rsqrt(tf.maximum(self.variables[1].value, SMALLEST_VARIANCE))
+
+    def normalise(self, values: tf.Tensor) -> tf.Tensor:
+        """(value - mean) / standard deviation, clipped; float32."""
+        normalised = (tf.cast(values, tf.float32) - self.variables[0].value) * self.scale()
+        return tf.clip_by_value(normalised, -MAX_DEVIATIONS, MAX_DEVIATIONS)

@@ -1,0 +1,159 @@
+"""Actions of every space, from the policy into the environment and back into the loss; action masks; normalisation."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from impala_tf import distributions, environments, evaluate
+from impala_tf.config import Config, SettingError
+from impala_tf.networks import make_agent
+from impala_tf.networks.normalisation import RunningMoments
+from tests.environments import Target
+from tests.test_acting import make, unrolls
+from tests.test_evaluate import run
+from tests.test_training import learned
+
+ID = "tests.environments:tests/"
+
+
+@pytest.mark.parametrize("kind", [*Target.SPACES, "box-tanh"])
+def test_every_kind_of_action_is_learned(kind, tmp_path):
+    """One step, one sign to look at; random play has a mean of 0. The environment checks that the actions are its."""
+    kind, _, bounds = kind.partition("-")
+    settings = dict(action_bounds=bounds or "clip", action_scale="predicted" if bounds else "learned")
+    summary = run(
+        tmp_path, env_id=f"{ID}Target-{kind}-v0", learning_rate=0.02, num_envs_per_actor=16, batch_size=16,
+        total_environment_frames=12_000, **settings,
+    )  # fmt: skip
+    assert summary.mean_return > 0.4
+    model = tmp_path / "saved_model"
+    evaluate.run([model], evaluate.Options(20, greedy=True), output=tmp_path / "out.json")
+    # The export tells what the environment takes.
+    step = tf.saved_model.load(str(model)).signatures["step"]
+    inputs = step.structured_input_signature[1]
+    zeros = {name: tf.zeros([3, *spec.shape[1:]], spec.dtype) for name, spec in inputs.items()}
+    out = step(**zeros)
+    space = Target.SPACES[kind]
+    if not isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        for action in out["environment_action"].numpy():
+            assert space.contains(action if action.shape else space.dtype.type(action))
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+@pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
+def test_a_mask_in_info_is_honoured(kind, vectorization):
+    """The environment fails at any other action than the one that its mask leaves."""
+    actor, queue, agent = make(f"{ID}Masked-{kind}-v0", num_envs=4, batch_size=4, vectorization=vectorization)
+    unroll = unrolls(actor, queue, agent, 3)[2]
+    actor.close()
+    rows = unroll.env_outputs
+    mask = rows.observation["action_mask"]
+    assert mask.sum() == np.prod(mask.shape[:2]) * (2 if kind == "multi_discrete" else 1)
+    # The learner sees the same: the policy is certain, so ratios are 1, entropies 0, and nothing is nan.
+    observation = tf.nest.map_structure(tf.convert_to_tensor, rows.observation)
+    last_action = np.concatenate([unroll.last_action[np.newaxis], unroll.actions])
+    parameters, _ = agent.unroll(observation, rows.reward, last_action, rows.first, unroll.core_state)
+    np.testing.assert_allclose(agent.distribution.entropy(parameters), 0, atol=1e-6)
+    valid = ~rows.first[1:]
+    log_probs = agent.distribution.log_prob(parameters[:-1], unroll.actions).numpy()
+    np.testing.assert_allclose(log_probs[valid], 0, atol=1e-6)
+
+
+def test_training_with_masks(tmp_path):
+    summary = run(tmp_path, env_id=f"{ID}Masked-discrete-v0")
+    assert summary.mean_return == 7
+    evaluate.run([tmp_path / "saved_model"], evaluate.Options(4), output=tmp_path / "out.json")
+
+
+def test_gymnasium_taxi_tells_its_mask():
+    space = environments.spec_of(Config(env_id="Taxi-v4" if "Taxi-v4" in gym.registry else "Taxi-v3")).observation_space
+    assert space["action_mask"].shape == (6,)
+
+
+def test_running_moments_are_those_of_all_values():
+    random = np.random.default_rng(0)
+    values = random.normal(5.0, 3.0, size=(7, 40, 2)).astype(np.float32)
+    counts = random.random((7, 40)) < 0.7
+    moments = RunningMoments((2,), "test")
+    for i in range(7):
+        moments.update(tf.constant(values[i]), tf.constant(counts[i]))
+    moments.update(tf.constant(values[0]), tf.zeros([40], tf.bool))  # Nothing counts: nothing changes.
+    mean, variance, count = (v.numpy() for v in moments.variables)
+    np.testing.assert_allclose(mean, values[counts].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(variance, values[counts].var(0), rtol=1e-4)
+    assert count == counts.sum()
+    normalised = moments.normalise(tf.constant(values[counts])).numpy()
+    np.testing.assert_allclose(normalised.std(0), 1, rtol=1e-3)
+    assert moments.normalise(tf.constant([[1e9, -1e9]])).numpy().tolist() == [[10, -10]]
+
+
+def test_discounted_returns_begin_anew_with_each_episode():
+    config = Config(env_id=f"{ID}Counting-v0", discounting=0.5)
+    environment = environments.make_vector_environment(config, 1, 0, 1)
+    rows = [environment.reset(), *(environment.step(np.zeros(1, int)) for _ in range(7))]
+    # Rewards 1 to 5, the reset, 1.
+    expected = [0, 1, 2.5, 4.25, 6.125, 8.0625, 0, 1]
+    np.testing.assert_allclose([row.discounted_return[0] for row in rows], expected)
+
+
+def test_statistics_are_learned_saved_and_exported(tmp_path):
+    """Counting's observations [episode, step, action] and rewards 1, 2, ... are far from 0 and 1."""
+    settings = dict(env_id=f"{ID}Counting-v0", normalise_observations=True, normalise_returns=True)
+    run(tmp_path, **settings)
+    arrays = learned(tmp_path)
+    mean, variance, count = (arrays[f"statistics/{i}"] for i in range(3))
+    assert 2 < mean[1] < 3.2, "steps 0 to 5 or 6"
+    assert 2 < variance[1] < 5
+    assert 1000 < count < 1500
+    assert arrays["statistics/4"] > 5, "the spread of returns"
+    before = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["step"]
+    inputs = {
+        name: tf.ones([1, *spec.shape[1:]], spec.dtype) for name, spec in before.structured_input_signature[1].items()
+    }
+    run(tmp_path, **settings)  # Nothing to learn any more: restored, exported again.
+    after = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["step"]
+    np.testing.assert_allclose(before(**inputs)["baseline"], after(**inputs)["baseline"])
+
+
+def test_normalised_observations_and_returns_reach_network_and_loss():
+    space = gym.spaces.Dict(x=gym.spaces.Box(-np.inf, np.inf, (2,)), frame=gym.spaces.Box(0, 255, (3,), np.uint8))
+    agent = make_agent(Config(normalise_observations=True, normalise_returns=True), space, gym.spaces.Discrete(2))
+    assert len(agent.statistics) == 6, "x and returns; frames keep their scale"
+    assert float(agent.reward_scale()) == 1
+    flat = agent.flat_weights()
+    other = make_agent(
+        Config(seed=2, normalise_observations=True, normalise_returns=True), space, gym.spaces.Discrete(2)
+    )
+    agent.statistics[0].assign([1.0, 2.0])
+    other.assign_flat_weights(agent.flat_weights())
+    np.testing.assert_array_equal(other.statistics[0], [1.0, 2.0])
+    assert flat.shape == agent.flat_weights().shape
+
+    def baseline(x):
+        observation = dict(x=tf.constant([x]), frame=tf.zeros([1, 3], tf.uint8))
+        nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
+        return float(agent.step(observation, *nothing).baseline[0])
+
+    at_mean = baseline([1.0, 2.0])
+    agent.statistics[0].assign([0.0, 0.0])
+    assert baseline([0.0, 0.0]) == at_mean
+
+
+def test_a_mask_of_the_wrong_size_is_named():
+    class Wrong(gym.Env):
+        observation_space = gym.spaces.Dict(action_mask=gym.spaces.MultiBinary(3), x=gym.spaces.Box(-1, 1, (1,)))
+        action_space = gym.spaces.Discrete(2)
+
+    gym.register("tests/WrongMask-v0", Wrong, disable_env_checker=True)
+    with pytest.raises(SettingError, match=r"its action_mask has 3 entries, but Discrete\(2\) needs 2"):
+        environments.spec_of(Config(env_id="tests/WrongMask-v0"))
+
+
+def test_free_parameters_are_learned_weights_at_the_end():
+    agent = make_agent(Config(), gym.spaces.Box(-1, 1, (3,)), gym.spaces.Box(-1, 1, (2,)))
+    assert agent.variables[-1].shape == [2]
+    assert isinstance(agent.distribution, distributions.Normal)
+    agent.variables[-1].assign([1.0, -1.0])
+    step = agent.step(tf.zeros([4, 3]), tf.zeros([4]), tf.zeros([4, 2]), tf.zeros([4], tf.bool), agent.initial_state(4))
+    np.testing.assert_array_equal(step.parameters[:, 2:], [[1.0, -1.0]] * 4)
