@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from impala_tf import distributions
 from impala_tf.config import Config
-from impala_tf.networks import Agent, DeepTorso, InstructionEncoder, LSTMCore, convolutions, make_agent
+from impala_tf.export import ExportedAgent, export
+from impala_tf.networks import Agent, DeepTorso, GRUCore, InstructionEncoder, LSTMCore, convolutions, make_agent
 from impala_tf.networks.agent import Trunk
 from impala_tf.networks.encoders import NestTorso
 from impala_tf.networks.torsos import SHALLOW, ConvolutionalTorso, FanInTruncatedNormal
@@ -151,7 +152,7 @@ def random_rows(num_rows, batch, seed=0):
     return observation, reward, last_action, first
 
 
-@pytest.mark.parametrize("core", ["none", "lstm"])
+@pytest.mark.parametrize("core", ["none", "lstm", "gru"])
 @pytest.mark.parametrize("separate", [False, True])
 def test_unroll_equals_repeated_steps(core, separate):
     """Acting and learning see the same network: row by row or all at once, with episodes that begin in between."""
@@ -168,9 +169,10 @@ def test_unroll_equals_repeated_steps(core, separate):
         np.testing.assert_allclose(step.baseline, baselines[t], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("core", ["lstm", "gru"])
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_unroll_with_unknown_sizes_or_compiled(jit_compile):
-    config = Config(core="lstm", core_size=8)
+def test_unroll_with_unknown_sizes_or_compiled(jit_compile, core):
+    config = Config(core=core, core_size=8)
     agent = make_agent(config, BOX, ACTIONS)
     inputs = (*random_rows(6, 5), agent.initial_state(5))
     expected = agent.unroll(*inputs)
@@ -184,9 +186,10 @@ def test_unroll_with_unknown_sizes_or_compiled(jit_compile):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_a_first_row_forgets_everything():
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+def test_a_first_row_forgets_everything(core):
     """State, last action and last reward of the episode before make no difference; without `first` they do."""
-    config = Config(core="lstm", core_size=8, use_last_action_and_reward=True)
+    config = Config(core=core, core_size=8, use_last_action_and_reward=True)
     agent = make_agent(config, BOX, ACTIONS)
     observation = tf.ones([1, 4])
 
@@ -197,6 +200,88 @@ def test_a_first_row_forgets_everything():
 
     assert baseline(True, 1.0) == baseline(True, 0.0)
     assert baseline(False, 1.0) != baseline(False, 0.0)
+
+
+def outputs_and_gradients(core, unroll, features, first, state):
+    """Outputs of `unroll`, and the gradients of a weighted sum of them to features, state and the core's weights."""
+    sources = [features, state, *(v.value for v in core.trainable_variables)]
+    with tf.GradientTape() as tape:
+        tape.watch([features, state])
+        outputs = unroll(features, first, state)
+        # Weights that differ everywhere, so that no gradient goes to a wrong place unseen.
+        weights = tf.constant(np.random.default_rng(1).normal(size=outputs.shape), tf.float32)
+        total = tf.reduce_sum(outputs * weights)
+    return [outputs, *tape.gradient(total, sources)]
+
+
+@pytest.mark.parametrize("form", ["eager", "graph", "compiled"])
+@pytest.mark.parametrize("kind", [LSTMCore, GRUCore])
+def test_an_unrolled_core_equals_repeated_steps(kind, form):
+    """Outputs and all gradients, where episodes begin at row 0, in between, at the last row, or never."""
+    num_rows, batch, units = 7, 5, 6
+    core = kind(units, seed=1)
+    core.build((batch, 3))
+    for i, variable in enumerate(core.trainable_variables):  # A GRU's biases are zeros, which would hide a mistake.
+        variable.assign_add(0.3 * tf.random.stateless_normal(variable.shape, [i, 7]))
+    features = tf.random.stateless_normal([num_rows, batch, 3], [1, 2])
+    state = tf.random.stateless_normal([batch, core.state_size], [3, 4])
+    first = np.zeros([num_rows, batch], bool)
+    first[0, 0] = first[3, 1] = first[-1, 2] = first[0, 3] = first[2, 3] = first[3, 3] = first[-1, 3] = True
+
+    def steps(features, first, state):
+        outputs = []
+        for t in range(num_rows):
+            output, state = core.step(features[t], first[t], state)
+            outputs.append(output)
+        return tf.stack(outputs)
+
+    def run(*inputs):
+        return outputs_and_gradients(core, core.unroll, *inputs)
+
+    if form != "eager":
+        run = tf.function(run, jit_compile=form == "compiled")
+    for resets in (first, np.zeros_like(first), np.ones_like(first)):
+        expected = outputs_and_gradients(core, steps, features, tf.constant(resets), state)
+        got = run(features, tf.constant(resets), state)
+        assert len(got) == 6
+        for a, b in zip(got, expected, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+        assert np.any(expected[2]) != resets[0].all()  # The initial state counts unless every row 0 forgets it.
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(LSTMCore, 4 * (3 + 6 + 1) * 6), (GRUCore, 3 * (3 + 6 + 2) * 6)])
+def test_the_weights_of_a_core(kind, expected):
+    core = kind(6, seed=1)
+    core.build((None, 3))
+    kernel, recurrent, bias = core.trainable_variables
+    assert sum(int(np.prod(v.shape)) for v in core.trainable_variables) == expected
+    np.testing.assert_allclose(recurrent @ tf.transpose(recurrent), np.eye(6), atol=1e-5)
+    assert np.abs(kernel).max() <= np.sqrt(6 / sum(kernel.shape))
+    forget = np.zeros(bias.shape)
+    if kind is LSTMCore:
+        forget[6:12] = 1
+    np.testing.assert_array_equal(bias, forget)
+
+
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+def test_an_export_carries_the_state_through_an_episode(core, tmp_path):
+    agent = make_agent(Config(core=core, core_size=8, policy_init_scale=1.0), BOX, ACTIONS)
+    assert agent.state_size == {"lstm": 2, "gru": 1}[core] * 8 * 2  # Of the policy and of the baseline.
+    export(agent, tmp_path / "saved_model", info={})
+    inputs = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["step"].structured_input_signature[1]
+    assert inputs["core_state"].shape.as_list() == [None, agent.state_size]
+    exported = ExportedAgent(tmp_path / "saved_model")
+    rows = random_rows(6, 5)
+    parameters, baselines = agent.unroll(*rows, agent.initial_state(5))
+    state = exported.initial_state(5)
+    forgetful = exported.step(*(x[-1] for x in rows[:3]), tf.ones([5], tf.bool), state)["policy_parameters"]
+    for t in range(6):
+        out = exported.step(*(x[t] for x in rows), state)
+        state = out["core_state"]
+        np.testing.assert_allclose(out["policy_parameters"], parameters[t], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(out["baseline"], baselines[t], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(forgetful, parameters[-1], atol=1e-3)
 
 
 def test_separate_networks_share_nothing():

@@ -1,13 +1,14 @@
 """Keras networks behind one `Agent`."""
 
 from impala_tf.networks.agent import Agent, make_agent
-from impala_tf.networks.cores import LSTMCore
+from impala_tf.networks.cores import GRUCore, LSTMCore
 from impala_tf.networks.torsos import ConvolutionalTorso, DeepTorso, InstructionEncoder, MLPTorso
 
 __all__ = [
     "Agent",
     "ConvolutionalTorso",
     "DeepTorso",
+    "GRUCore",
     "InstructionEncoder",
     "LSTMCore",
     "MLPTorso",

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from impala_tf import distributions
 from impala_tf.config import Config
-from impala_tf.networks.cores import LSTMCore
+from impala_tf.networks.cores import Core, make_core
 from impala_tf.networks.encoders import make_torso
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.networks.torsos import dense
@@ -20,7 +20,7 @@ from impala_tf.types import EnvOutput, PolicyStep
 class Trunk:
     """A torso, the optional last action and reward, and an optional core: observations in, features out."""
 
-    def __init__(self, torso: keras.layers.Layer, core: LSTMCore | None):
+    def __init__(self, torso: keras.layers.Layer, core: Core | None):
         self.torso = torso
         self.core = core
         self.state_size = core.state_size if core else 0
@@ -213,7 +213,7 @@ def make_agent(
     trunks = []
     for i in range(2 if config.separate_value_network else 1):
         seed = 1000 * config.seed + 100 * i  # A torso uses fewer than 100 seeds.
-        core = LSTMCore(config.core_size, seed + 50) if config.core == "lstm" else None
+        core = make_core(config, seed + 50)
         seen = without_mask(observation_space)
         torso = torso_of(seen) if torso_of else make_torso(config, seen, seed)
         trunks.append(Trunk(torso, core))
