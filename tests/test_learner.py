@@ -83,7 +83,15 @@ def test_gradients_are_clipped_by_their_global_norm():
     np.testing.assert_allclose(np.sqrt(squares), 0.5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("settings", [{"xla": "on"}, {"split_timing": True}, {"core": "lstm", "core_size": 4}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"xla": "on"},
+        {"split_timing": True},
+        {"core": "lstm", "core_size": 4, "xla": "on"},
+        {"core": "gru", "core_size": 4, "split_timing": True},
+    ],
+)
 def test_compiled_or_in_parts_it_is_the_same_update(settings):
     shape = {key: value for key, value in settings.items() if "core" in key}
     one, other = make_learner(**shape), make_learner(**settings)
