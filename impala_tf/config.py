@@ -228,6 +228,13 @@ class Config:
         "Give the network observations with mean 0 and variance 1, of all that was learned from; frames excepted.",
         network=True,
     )
+    centre_frames: bool = setting(
+        False,
+        "Subtract the mean of all frames that were learned from. A grey background, as Pong's, else moves all weights "
+        "of a filter together, and large steps leave it without any activation.",
+        source=f"{PAPER}: false",
+        network=True,
+    )
     normalise_returns: bool = setting(
         False,
         "Divide rewards in the learner by the standard deviation of discounted returns, so that baselines are near 1.",
@@ -294,6 +301,11 @@ class Config:
     entropy_cost: float = setting(0.001, "Weight of the entropy bonus.", source=f"{PAPER}: 0.01 on Atari", low=0)
     baseline_cost: float = setting(0.5, "Weight of the baseline loss 0.5 (vs - V)^2.", source=f"{PAPER}: 0.5", low=0)
     discounting: float = setting(0.99, "Discount gamma, per agent step.", source=f"{PAPER}: 0.99", low=0, high=1)
+    bootstrap_at_time_limits: bool = setting(
+        True,
+        "Where a time limit cuts an episode off, go on with the value of its last observation. false: take it for an "
+        "end, as the released code does; only to compare (docs/environments.md).",
+    )
     reward_clipping: str = setting(
         "none",
         "In the learner only. abs_one: clip(r, -1, 1). soft_asymmetric: 5 tanh(r / 5), below 0 times 0.3.",
@@ -371,6 +383,7 @@ class Config:
             ("split_timing", self.split_timing and name == "a3c"),
             ("normalise_observations", self.normalise_observations and name == "a3c"),
             ("normalise_returns", self.normalise_returns and name == "a3c"),
+            ("centre_frames", self.centre_frames and name == "a3c"),
         ):
             if wrong:
                 value = _text(getattr(self, flag))

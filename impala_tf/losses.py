@@ -79,6 +79,8 @@ def impala_loss(
     # The shift: what row t + 1 emitted is the result of step t.
     rewards = clip_rewards(unroll.env_outputs.reward[1:], config.reward_clipping)
     terminated = unroll.env_outputs.terminated[1:]
+    if not config.bootstrap_at_time_limits:
+        terminated |= unroll.env_outputs.truncated[1:]
     discounts = config.discounting * tf.cast(tf.logical_not(terminated), tf.float32)
     valid = valid_steps(unroll)
     parameters, values, bootstrap_value = parameters[:-1], baselines[:-1], baselines[-1]

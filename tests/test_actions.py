@@ -12,6 +12,7 @@ from impala_tf.networks.normalisation import RunningMoments
 from tests.environments import Target
 from tests.test_acting import make, unrolls
 from tests.test_evaluate import run
+from tests.test_losses import make_unroll
 from tests.test_training import learned
 
 ID = "tests.environments:tests/"
@@ -157,3 +158,29 @@ def test_free_parameters_are_learned_weights_at_the_end():
     agent.variables[-1].assign([1.0, -1.0])
     step = agent.step(tf.zeros([4, 3]), tf.zeros([4]), tf.zeros([4, 2]), tf.zeros([4], tf.bool), agent.initial_state(4))
     np.testing.assert_array_equal(step.parameters[:, 2:], [[1.0, -1.0]] * 4)
+
+
+@pytest.mark.parametrize("network", ["shallow", "deep"])
+def test_centred_frames(network):
+    """With the mean frame subtracted, frames that equal it are all zeros to the network."""
+    space = gym.spaces.Box(0, 255, (2, 36, 36), np.uint8)  # Channels first.
+    agent = make_agent(Config(network=network, centre_frames=True), space, gym.spaces.Discrete(2))
+    plain = make_agent(Config(network=network), space, gym.spaces.Discrete(2))
+    assert len(agent.statistics) == 4, "two trunks, mean and count each"
+    frames = np.random.default_rng(1).integers(256, size=(6, 4, 2, 36, 36), dtype=np.uint8)
+    unroll = make_unroll()
+    rows = unroll.env_outputs._replace(observation=tf.constant(frames))
+    agent.update_statistics(rows)
+    agent.update_statistics(rows._replace(observation=tf.constant(255 - frames)))
+    mean = agent.statistics[0].numpy()
+    np.testing.assert_allclose(mean, np.full([36, 36, 2], 127.5), rtol=1e-5)
+    agent.statistics[0].assign(np.moveaxis(frames[0, 0].astype(np.float32), 0, -1))
+
+    def baseline(agent, frame):
+        nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
+        return float(agent.step(tf.constant(frame[np.newaxis]), *nothing).baseline[0])
+
+    agent.statistics[2].assign(agent.statistics[0])
+    np.testing.assert_allclose(baseline(agent, frames[0, 0]), 0, atol=1e-5)
+    assert abs(baseline(plain, frames[0, 0])) > 1e-3
+    np.testing.assert_allclose(baseline(plain, np.zeros_like(frames[0, 0])), 0, atol=1e-6)

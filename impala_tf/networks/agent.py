@@ -10,9 +10,9 @@ import tensorflow as tf
 from impala_tf import distributions
 from impala_tf.config import Config
 from impala_tf.networks.cores import Core, make_core
-from impala_tf.networks.encoders import make_torso
+from impala_tf.networks.encoders import centred_convolutions, make_torso
 from impala_tf.networks.normalisation import RunningMoments
-from impala_tf.networks.torsos import dense
+from impala_tf.networks.torsos import as_images, dense
 from impala_tf.spaces import ACTION_MASK, has_mask, leaves, without_mask, zeros
 from impala_tf.types import EnvOutput, PolicyStep
 
@@ -72,6 +72,9 @@ class Agent:
         self.keras_variables += self._free_parameters
         self.variables += [v.value for v in self._free_parameters]
         self.statistics = [v.value for moments in self._all_moments() for v in moments.variables]
+        self._centred = [centred_convolutions(trunk.torso) for trunk in trunks]
+        centred = [convolution for of_trunk in self._centred for convolution in of_trunk.values()]
+        self.statistics += [v.value for convolution in centred for v in convolution.statistics]
 
     def _build(self) -> None:
         """Makes the variables by one step on zeros."""
@@ -136,10 +139,14 @@ class Agent:
             parameters = self.distribution.apply_mask(parameters, tf.reshape(mask, [-1, size]))
         return parameters
 
+    def _without_mask(self, observation):
+        if not self._has_mask:
+            return observation
+        return {name: part for name, part in observation.items() if name != ACTION_MASK}
+
     def _prepared(self, observation):
         """What the torsos get: without the mask, and normalised."""
-        if self._has_mask:
-            observation = {name: part for name, part in observation.items() if name != ACTION_MASK}
+        observation = self._without_mask(observation)
         if not self._moments:
             return observation
         parts = tf.nest.flatten(observation)
@@ -160,10 +167,12 @@ class Agent:
         if not self.statistics:
             return
         after_row_0 = tf.nest.map_structure(lambda x: x[1:], rows)
+        observation = self._without_mask(after_row_0.observation)
+        for of_trunk in self._centred:
+            last_row = [part[-1] for part in tf.nest.flatten(observation)]  # Frames change little; it is enough.
+            for i, convolution in of_trunk.items():
+                convolution.update_mean_frame(as_images(last_row[i]))
         if self._moments:
-            observation = after_row_0.observation
-            if self._has_mask:
-                observation = {name: part for name, part in observation.items() if name != ACTION_MASK}
             parts = tf.nest.flatten(_merge_rows(observation))
             for i, moments in self._moments.items():
                 moments.update(parts[i], tf.ones([tf.shape(parts[i])[0]], tf.bool))

@@ -10,12 +10,41 @@ class Convolution(keras.layers.Conv2D):
     [N, height, width, channels] -> [N, new height, new width, filters] float32.
 
     Where TensorFlow sees no GPU when it traces, `strided_convolution` is used for what it is made for.
+
+    centred: the mean frame, a statistic and not trained, is subtracted from frames.
     """
+
+    def __init__(self, *arguments, centred: bool = False, **settings):
+        super().__init__(*arguments, **settings)
+        self.centred = centred
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if self.centred:
+            self.mean_frame = self.add_weight(shape=input_shape[1:], initializer="zeros", trainable=False)
+            self.num_frames = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    @property
+    def statistics(self) -> list:
+        """The non-trainable variables of `centred`."""
+        return [self.mean_frame, self.num_frames] if self.centred else []
+
+    def update_mean_frame(self, frames: tf.Tensor) -> None:
+        """frames: [N, height, width, channels] uint8; all frames ever shown count alike."""
+        num = tf.cast(tf.shape(frames)[0], tf.float32)
+        total = self.num_frames.value + num
+        delta = tf.reduce_mean(tf.cast(frames, tf.float32), axis=0) - self.mean_frame.value
+        self.mean_frame.value.assign_add(delta * (num / total))
+        self.num_frames.value.assign(total)
 
     def convolution_op(self, inputs, kernel):
         if inputs.dtype == tf.uint8:
             # The kernel is smaller than the frames, so it is what is divided. Frames need no gradient.
-            return super().convolution_op(tf.cast(inputs, tf.float32), kernel / 255.0)
+            kernel = kernel / 255.0
+            outputs = super().convolution_op(tf.cast(inputs, tf.float32), kernel)
+            if self.centred:  # A convolution is linear, so one of the mean frame does for all.
+                outputs -= super().convolution_op(self.mean_frame.value[tf.newaxis], kernel)
+            return outputs
         inputs = tf.cast(inputs, tf.float32)
         if self._strides_in_blocks(inputs) and not tf.config.list_physical_devices("GPU"):
             return strided_convolution(inputs, tf.convert_to_tensor(kernel), self.strides[0])

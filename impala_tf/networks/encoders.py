@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.config import Config
+from impala_tf.networks.convolutions import Convolution
 from impala_tf.networks.torsos import (
     MINATAR,
     NATURE,
@@ -57,10 +58,10 @@ class NestTorso(keras.layers.Layer):
 
     def __init__(self, torsos: list[keras.layers.Layer]):
         super().__init__()
-        self._torsos = torsos
+        self.torsos = torsos
 
     def call(self, observation):
-        parts = zip(self._torsos, tf.nest.flatten(observation), strict=True)
+        parts = zip(self.torsos, tf.nest.flatten(observation), strict=True)
         return tf.concat([torso(part) for torso, part in parts], axis=-1)
 
 
@@ -77,11 +78,19 @@ def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Laye
     if is_text(space):
         return InstructionEncoder(seed)
     network = network_for(config, space)
+    centred = config.centre_frames and space.dtype == np.uint8
     if network == "deep":
-        return DeepTorso(seed)
+        return DeepTorso(seed, centred)
     if network in CONVOLUTIONS:
-        return ConvolutionalTorso(*CONVOLUTIONS[network], seed)
+        return ConvolutionalTorso(*CONVOLUTIONS[network], seed, centred)
     mlp = MLPTorso(config.hidden_sizes, config.activation, seed)
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
         return Sequence(OneHot(space), mlp)
     return mlp
+
+
+def centred_convolutions(torso: keras.layers.Layer) -> dict[int, Convolution]:
+    """Those that subtract the mean frame, by the place of their part in tf.nest.flatten of the observation."""
+    torsos = torso.torsos if isinstance(torso, NestTorso) else [torso]
+    first = {i: getattr(part, "first", None) for i, part in enumerate(torsos)}
+    return {i: layer for i, layer in first.items() if isinstance(layer, Convolution) and layer.centred}

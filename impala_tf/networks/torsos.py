@@ -30,8 +30,13 @@ def dense(units: int, seed: int, activation: str | None = None, scale: float = 1
     return keras.layers.Dense(units, activation=activation, kernel_initializer=FanInTruncatedNormal(seed, scale))
 
 
-def _conv(filters: int, kernel: int, seed: int, strides: int = 1, padding: str = "valid") -> Convolution:
-    return Convolution(filters, kernel, strides=strides, padding=padding, kernel_initializer=FanInTruncatedNormal(seed))
+def _conv(
+    filters: int, kernel: int, seed: int, strides: int = 1, padding: str = "valid", centred: bool = False
+) -> Convolution:
+    initializer = FanInTruncatedNormal(seed)
+    return Convolution(
+        filters, kernel, strides=strides, padding=padding, kernel_initializer=initializer, centred=centred
+    )
 
 
 def as_floats(observation: tf.Tensor) -> tf.Tensor:
@@ -76,13 +81,18 @@ MINATAR = (((16, 3, 1),), 128)  # Young & Tian 2019.
 
 
 class ConvolutionalTorso(keras.layers.Layer):
-    """Convolutions with ReLU, then a fully connected layer with ReLU. [N, height, width, channels] -> [N, units]."""
+    """Convolutions with ReLU, then a fully connected layer with ReLU. [N, height, width, channels] -> [N, units].
 
-    def __init__(self, convolutions: tuple[tuple[int, int, int], ...], units: int, seed: int):
+    centred: see `Convolution`. first: the convolution that sees the frames.
+    """
+
+    def __init__(self, convolutions: tuple[tuple[int, int, int], ...], units: int, seed: int, centred: bool = False):
         super().__init__()
         self._convolutions = [
-            _conv(filters, kernel, seed + i, strides=stride) for i, (filters, kernel, stride) in enumerate(convolutions)
+            _conv(filters, kernel, seed + i, strides=stride, centred=centred and i == 0)
+            for i, (filters, kernel, stride) in enumerate(convolutions)
         ]
+        self.first = self._convolutions[0]
         self._output = dense(units, seed + len(convolutions))
 
     def call(self, observation):
@@ -110,22 +120,23 @@ class ResidualBlock(keras.layers.Layer):
 class DeepTorso(keras.layers.Layer):
     """Figure 3, right: three sections of Conv 3x3, MaxPool 3x3/2 and two residual blocks; FC 256.
 
-    [N, height, width, channels] -> [N, 256].
+    [N, height, width, channels] -> [N, 256]. centred, first: as of `ConvolutionalTorso`.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, centred: bool = False):
         super().__init__()
         self._sections = []
         for i, filters in enumerate((16, 32, 32)):
             first = seed + 5 * i
             self._sections.append(
                 [
-                    _conv(filters, 3, first, padding="same"),
+                    _conv(filters, 3, first, padding="same", centred=centred and i == 0),
                     keras.layers.MaxPooling2D(3, strides=2, padding="same"),
                     ResidualBlock(filters, first + 1),
                     ResidualBlock(filters, first + 3),
                 ]
             )
+        self.first = self._sections[0][0]
         self._output = dense(256, seed + 15)
 
     def call(self, observation):
