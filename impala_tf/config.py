@@ -118,6 +118,12 @@ class Config:
         environment=True,
         network=True,
     )
+    atari_ram: bool = setting(
+        False,
+        "ALE ids: the 128 bytes of the console's memory instead of frames.",
+        environment=True,
+        network=True,
+    )
     frame_stack: int = setting(
         4,
         "ALE ids: frames in an observation.",

@@ -281,6 +281,7 @@ def test_parts_are_the_same_environments(settings):
     [
         ("ale_py", PONG, r"--env_id=ALE/Pong-v5: ale-py is not installed: pip install 'impala_tf\[atari\]'"),
         ("cv2", dict(vectorization="sync", **PONG), r"OpenCV is not installed: pip install 'impala_tf\[atari\]'"),
+        ("minigrid", dict(env_id="MiniGrid-Empty-5x5-v0"), r"MiniGrid is not installed: pip install .*minigrid"),
         ("minatar.gym", dict(env_id="MinAtar/Asterix-v3"), r"MinAtar is not installed: pip install .*minatar"),
         ("envpool", dict(vectorization="envpool"), r"EnvPool is not installed: pip install 'impala_tf\[envpool\]'"),
     ],
@@ -303,6 +304,7 @@ def test_missing_packages_name_their_extra(package, settings, message, monkeypat
             r"--frame_stack=2: does nothing without an ALE id, such as ALE/Pong-v5; given: CartPole-v1",
         ),
         (dict(noop_max=1, atari_preprocessing=False, **PONG), r"--noop_max=1: .* without --atari_preprocessing"),
+        (dict(noop_max=1, atari_ram=True, **PONG), r"--noop_max=1: .* without --atari_preprocessing and frames"),
         (
             dict(env_threads=2),
             r"--env_threads=2: works with --vectorization=ale or envpool; CartPole-v1 is stepped by n",
@@ -313,6 +315,11 @@ def test_missing_packages_name_their_extra(package, settings, message, monkeypat
 def test_back_ends_that_do_not_fit(settings, message):
     with pytest.raises(SettingError, match=message):
         environments.spec_of(Config(**settings))
+
+
+def test_atari_as_ram():
+    spec = environments.spec_of(Config(atari_ram=True, **PONG))
+    assert (spec.observation_space.shape, spec.vectorization) == ((128,), "sync")
 
 
 @pytest.mark.parametrize(("version", "num_actions"), [("v0", 6), ("v1", 3)])

@@ -15,7 +15,7 @@ MAX_FRAMES = 108_000  # Of an episode: 30 minutes at 60 frames a second.
 
 
 # What only ALE's ids heed, and what only its preprocessing does.
-SETTINGS = ("atari_preprocessing", "sticky_actions", "full_action_set", "life_loss_ends_episode")
+SETTINGS = ("atari_preprocessing", "atari_ram", "sticky_actions", "full_action_set", "life_loss_ends_episode")
 PREPROCESSING = ("frame_stack", "noop_max")
 
 
@@ -25,7 +25,7 @@ def is_ale(config: Config) -> bool:
 
 def is_preprocessed(config: Config) -> bool:
     """Whether the id is one of ALE's and its frames are to be preprocessed."""
-    return is_ale(config) and config.atari_preprocessing
+    return is_ale(config) and config.atari_preprocessing and not config.atari_ram
 
 
 def check(config: Config) -> None:
@@ -35,7 +35,7 @@ def check(config: Config) -> None:
     for name in SETTINGS + PREPROCESSING:
         value = getattr(config, name)
         if name not in heeded and value != getattr(defaults, name):
-            wanted = "--atari_preprocessing" if is_ale(config) else "an ALE id, such as ALE/Pong-v5"
+            wanted = "--atari_preprocessing and frames" if is_ale(config) else "an ALE id, such as ALE/Pong-v5"
             value = str(value).lower() if isinstance(value, bool) else value
             raise SettingError(f"--{name}={value}: does nothing without {wanted}; given: {config.env_id}")
 
@@ -60,8 +60,9 @@ def make_one(spec_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
         full_action_space=config.full_action_set,
         max_num_frames_per_episode=config.max_episode_frames or MAX_FRAMES,
     )
-    if not config.atari_preprocessing:
-        return gym.make(spec_id, frameskip=config.num_action_repeats, **settings)
+    if not is_preprocessed(config):
+        kind = "ram" if config.atari_ram else "rgb"
+        return gym.make(spec_id, frameskip=config.num_action_repeats, obs_type=kind, **settings)
     try:
         import cv2  # noqa: F401 (AtariPreprocessing needs it, and says so less clearly)
     except ImportError:

@@ -289,10 +289,9 @@ def _envpool(config: Config) -> tuple[Any, str, dict]:
     name = config.env_id.removeprefix("ALE/")
     if name not in envpool.list_all_envs():
         raise SettingError(f"--env_id={config.env_id}: EnvPool has no such environment; see envpool.list_all_envs()")
-    if atari.is_ale(config) and not config.atari_preprocessing:
-        raise SettingError(
-            "--atari_preprocessing=false: EnvPool always preprocesses; use --vectorization=sync or async"
-        )
+    if atari.is_ale(config) and not atari.is_preprocessed(config):
+        flag = "--atari_ram=true" if config.atari_ram else "--atari_preprocessing=false"
+        raise SettingError(f"{flag}: EnvPool always preprocesses; use --vectorization=sync or async")
     if atari.is_ale(config):
         if config.noop_max < 1:  # EnvPool 1.2 crashes.
             raise SettingError(f"--noop_max={config.noop_max}: must be at least 1 with --vectorization=envpool")
@@ -524,6 +523,8 @@ def _gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
             atari.register(env_id)
         if env_id.startswith("MinAtar/"):
             _register_minatar(env_id)
+        if env_id.startswith(("MiniGrid-", "BabyAI-")) and env_id not in gym.registry:
+            _register_minigrid(env_id)
         # gym.spec alone would not import the module of a "module:id".
         module, _, name = env_id.rpartition(":")
         if module:
@@ -537,6 +538,13 @@ def _gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
         close = close or [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.4)]
         hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.pprint_registry()"
         raise SettingError(f"--env_id={env_id}: unknown environment ({_one_line(error)}); {hint}") from error
+
+
+def _register_minigrid(env_id: str) -> None:
+    try:
+        import minigrid  # noqa: F401 (registers them)
+    except ImportError:
+        raise SettingError(f"--env_id={env_id}: MiniGrid is not installed: pip install 'impala_tf[minigrid]'") from None
 
 
 def _register_minatar(env_id: str) -> None:
