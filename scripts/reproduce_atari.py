@@ -16,14 +16,14 @@ EXPERIMENTS = [
     Experiment(
         "pong",
         "Pong, shallow",
-        (*SHORT, "--env_id=ALE/Pong-v5", "--total_environment_frames=20000000"),
-        {5_000_000: 18},
+        (*SHORT, "--env_id=ALE/Pong-v5"),
+        {1_000_000: 18, 2_000_000: 18},
         4,
     ),
     Experiment(
         "breakout",
         "Breakout, shallow",
-        (*SHORT, "--env_id=ALE/Breakout-v5", "--total_environment_frames=8000000"),
+        (*SHORT, "--env_id=ALE/Breakout-v5"),
         {1_000_000: 21, 2_000_000: 57},
         4,
     ),
