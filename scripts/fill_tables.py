@@ -72,6 +72,31 @@ def summary() -> str:
     return table(header, rows)
 
 
+def games() -> str:
+    """A row for each experiment of the reproduce_*.py: medians over its seeds."""
+    rows = []
+    for name in ("atari", "minatar", "gymnasium"):
+        by_experiment: dict[str, list[dict[str, str]]] = {}
+        for row in read(name):
+            by_experiment.setdefault(row["experiment"], []).append(row)
+        for experiment, runs in by_experiment.items():
+            median = {
+                column: statistics.median(float(run[column]) for run in runs)
+                for column in ("agent_steps", "training_secs", "final_mean_return")
+            }
+            rows.append(
+                [
+                    experiment.replace("_", " "),
+                    str(len(runs)),
+                    f"{median['agent_steps'] / 1e6:.2g}M",
+                    f"{median['training_secs'] / 60:.1f}",
+                    f"{median['final_mean_return']:.4g}",
+                    "; ".join(run["greedy"] for run in runs),
+                ]
+            )
+    return table(("task", "seeds", "agent steps", "minutes", "mean return, sampled", "greedy"), rows)
+
+
 def load(name: str) -> dict:
     return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
 
@@ -159,6 +184,58 @@ def memory() -> str:
     )
 
 
+def learned(name: str, titles: dict[str, str]) -> str:
+    """A row for each seed of a reproduce_*.py."""
+    rows = []
+    for row in read(name):
+        interval = "greedy_interval_95"
+        rows.append(
+            [
+                titles.get(row["experiment"], row["experiment"]),
+                row["seed"],
+                f"{int(row['agent_steps']):,}",
+                f"{float(row['training_secs']) / 60:.1f}",
+                f"{float(row['steps_per_sec']):,.0f}",
+                row["milestones"] or "-",
+                row["final_mean_return"],
+                f"{row['sampled']} ({row['sampled_interval_95']})" if row["sampled_interval_95"] else row["sampled"],
+                f"{row['greedy']} ({row[interval]})" if row[interval] else row["greedy"],
+            ]
+        )
+    header = (
+        "task", "seed", "agent steps", "minutes", "steps/s", "mean return of 100 episodes at", "at the end",
+        "export, sampled", "export, greedy",
+    )  # fmt: skip
+    return table(header, rows) + "\n\n" + where(name)
+
+
+def where(name: str) -> str:
+    machine = load(f"{name}_info")["machine"]
+    return (
+        f"Intervals: 95 %, bootstrap of the mean of 100 episodes. {machine['cpu']}, {machine['cores']} cores, "
+        f"TensorFlow {machine['versions']['tensorflow']}, {machine['date'][:10]}."
+    )
+
+
+def commands(name: str) -> str:
+    lines = [f"    {command}" for command in load(f"{name}_info")["commands"].values()]
+    return "\n".join(["", *lines, ""])
+
+
+def tried() -> str:
+    """A row for each environment of scripts/try_environments.py."""
+    result = load("environments")
+    rows = []
+    for row in result["rows"]:
+        outcome = "works" if row["works"] else "refuses" if "FAILED" not in row["line"] else "**fails**"
+        line = "" if row["works"] else f"`{row['line']}`"
+        spaces = [f"`{row[name]}`" if row.get(name) else "" for name in ("observation", "action")]
+        rows.append([row["group"], f"`{row['env_id']}`", outcome, *spaces, line])
+    count = sum(row["works"] for row in result["rows"])
+    header = ("group", "id", "", "observation", "action", "the line it prints")
+    return f"{count} of {len(rows)} work.\n\n" + table(header, [[x.replace("|", "/") for x in r] for r in rows])
+
+
 def fill(path: pathlib.Path, tables: dict[str, str]) -> None:
     text = path.read_text()
     for name, content in tables.items():
@@ -169,7 +246,7 @@ def fill(path: pathlib.Path, tables: dict[str, str]) -> None:
 
 
 def main() -> None:
-    fill(ROOT / "README.md", {"results": summary(), "speed": speed()})
+    fill(ROOT / "README.md", {"results": summary(), "speed": speed(), "games": games()})
     lstm = f"With the LSTM:\n\n{seeds('cartpole_lstm')}\n\nWithout it:\n\n{seeds('cartpole_no_lstm')}"
     others = "\n\n".join(
         f"`--flagfile=flags/cartpole_{name}.flags`:\n\n{seeds(f'cartpole_{name}')}"
@@ -191,6 +268,10 @@ def main() -> None:
         "memory": memory(),
     }
     fill(ROOT / "docs" / "performance.md", tables)
+    for name, path in (("atari", "atari.md"), ("minatar", "atari.md"), ("gymnasium", "environments.md")):
+        filled = {name: learned(name, {}), f"{name}_commands": commands(name)}
+        fill(ROOT / "docs" / path, filled)
+    fill(ROOT / "docs" / "environments.md", {"tried": tried()})
 
 
 if __name__ == "__main__":

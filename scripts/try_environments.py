@@ -80,8 +80,9 @@ ACTIONS = {
 class MadeUp(gym.Env):
     """Random observations of a space; an action that is not of its space is an error. Episodes of 10 steps."""
 
-    def __init__(self, observation_space=BOX, action_space=gym.spaces.Discrete(2)):
-        self.observation_space, self.action_space = observation_space, action_space
+    def __init__(self, observation_space=BOX, action_space=None):
+        self.observation_space = observation_space
+        self.action_space = action_space or gym.spaces.Discrete(2)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
