@@ -4,6 +4,7 @@ import os
 import pathlib
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from impala_tf import environments
@@ -38,12 +39,11 @@ def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, pa
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display to draw into an array.
     environment = environments.make_vector_environment(config, seed, task, 1, render_mode="rgb_array")
-    panel = Panel(environment.action_names, start=int(environment.action_space.start))
+    panel = Panel(environment.action_space, environment.action_names)
     frames: list[np.ndarray] = []
 
     def on_row(row: EnvOutput, step: dict) -> None:
-        chosen = step["greedy_action" if greedy else "action"].numpy()[0]
-        panel.add(row, step, chosen)
+        panel.add(row, step, "greedy_" if greedy else "")
         frames.append(panel.beside(environment.render()))
 
     play(agent, environment, 1, greedy, on_row)
@@ -55,24 +55,28 @@ def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, pa
 
 
 class Panel:
-    """Draws reward, return, the baseline over the last steps, and the probabilities of the actions.
+    """Draws reward, return, the baseline over the last steps, and the policy.
 
-    action_names: in the order of the policy's logits; empty: numbers. start: the smallest action.
+    Of a Discrete space the probabilities of the actions, of others the numbers of the action that is taken.
+    action_names: in the order of the policy's logits; empty: numbers.
     """
 
-    def __init__(self, action_names: list[str], start: int):
+    def __init__(self, action_space: gym.Space, action_names: list[str]):
+        self._start = int(action_space.start) if isinstance(action_space, gym.spaces.Discrete) else None
         self._names = action_names
-        self._start = start
         self._values: list[float] = []
         self._rewards: list[float] = []
 
-    def add(self, row: EnvOutput, step: dict, action: np.ndarray) -> None:
-        """A row of one environment, and the policy's outputs for it, as `ExportedAgent.step` gives them."""
+    def add(self, row: EnvOutput, step: dict, prefix: str) -> None:
+        """A row of one environment, and the policy's outputs for it, as `ExportedAgent.step` gives them.
+
+        prefix: "greedy_" or "", of the action that is taken.
+        """
         self._values.append(float(step["baseline"][0]))
         self._rewards.append(float(row.reward[0]))
         self._return, self._steps = float(row.episode_return[0]), int(row.episode_steps[0])
         self._parameters = step["policy_parameters"].numpy()[0].astype(np.float64)
-        self._action = int(action) - self._start
+        self._action = step[f"{prefix}environment_action"].numpy()[0]
 
     def beside(self, frame: np.ndarray) -> np.ndarray:
         """frame: [height, width, 3] uint8 -> [HEIGHT, width, 3], the frame scaled and the panel to its right."""
@@ -111,6 +115,10 @@ class Panel:
 
     def _draw_policy(self, draw, box: tuple[int, int, int, int]) -> None:
         left, top, right, bottom = box
+        if self._start is None:
+            for i, number in enumerate(np.ravel(self._action)[: (bottom - top) // LINE]):
+                draw.text((left, top + i * LINE), f"action {i}: {number:.3f}", BLACK)
+            return
         probabilities = np.exp(self._parameters - self._parameters.max())
         probabilities /= probabilities.sum()
         names = self._names or [str(self._start + i) for i in range(len(probabilities))]
@@ -118,7 +126,7 @@ class Panel:
         start = left + 100
         for i, (name, probability) in enumerate(zip(names, probabilities, strict=True)):
             y = top + i * pitch
-            colour = BLUE if i == self._action else GREY
+            colour = BLUE if i == self._action - self._start else GREY
             draw.text((left, y), name[:14], BLACK)
             draw.rectangle((start, y + 2, start + probability * (right - start), y + pitch - 3), fill=colour)
 

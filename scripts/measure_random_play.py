@@ -1,0 +1,35 @@
+"""Mean return of uniformly random actions on MinAtar's games: the `random` scores in environments/suites.py.
+
+python scripts/measure_random_play.py
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from impala_tf import environments  # noqa: E402
+from impala_tf.config import Config  # noqa: E402
+from impala_tf.environments import suites  # noqa: E402
+
+EPISODES = {"MinAtar/Freeway-v0": 32}  # 2,500 steps each.
+
+
+def main() -> None:
+    random = np.random.default_rng(0)
+    for task in suites.MINATAR5:
+        config = environments.for_evaluation(Config(env_id=task, network="minatar"))
+        environment = environments.make_vector_environment(config, 1, 0, 16)
+        returns: list[float] = []
+        environment.reset()
+        while len(returns) < EPISODES.get(task, 320):
+            row = environment.step(random.integers(6, size=16))
+            returns.extend(row.episode_return[row.terminated | row.truncated].tolist())
+        error = np.std(returns) / np.sqrt(len(returns))
+        print(f"{task}: {np.mean(returns):.2f}, standard error {error:.2f}, {len(returns)} episodes", flush=True)
+
+
+if __name__ == "__main__":
+    main()
