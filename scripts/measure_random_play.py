@@ -10,9 +10,9 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from impala_tf import environments  # noqa: E402
-from impala_tf.config import Config  # noqa: E402
-from impala_tf.environments import suites  # noqa: E402
+from impala_tf import environments
+from impala_tf.config import Config
+from impala_tf.environments import suites
 
 EPISODES = {"MinAtar/Freeway-v0": 32}  # 2,500 steps each.
 

@@ -13,7 +13,7 @@ ORDER = [
     "networks.convolutions", "networks.torsos", "networks.cores", "networks.encoders",
     "networks.normalisation", "networks.agent", "networks",
     "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.dmlab",
-    "environments.vector", "environments.backends", "environments",
+    "environments.vector", "environments.adapters", "environments.backends", "environments",
     "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
     "learner", "playing", "evaluator", "run", "architectures.impala", "architectures.a2c", "architectures.a3c",
     "architectures", "profile", "training",
@@ -25,7 +25,8 @@ MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
     "types", "config", "spaces", "action_spaces", "startup", "signals", "threads", "environments.cartpole",
     "environments.atari",
-    "environments.vector", "environments.backends", "environments", "checkpoints", "logdir", "command_line",
+    "environments.vector", "environments.adapters", "environments.backends", "environments", "checkpoints", "logdir",
+    "command_line",
     "evaluate", "experiment", "benchmark", "environments.tasks", "environments.suites", "environments.dmlab",
     "playing", "aggregate", "video",
 }  # fmt: skip

@@ -78,14 +78,14 @@ ATARI57 = {
     "ALE/Zaxxon-v5": Reference(32.5, 9173.3),
 }
 
-# Random: means of 300 episodes (Freeway: 30), scripts/measure_random_play.py. Expert: Young & Tian 2019, figure 3,
+# Random: means of 320 episodes (Freeway: 32), scripts/measure_random_play.py. Expert: Young & Tian 2019, figure 3,
 # their actor-critic AC(0.8) after 5 million steps, read off the plot; there is no human score.
 MINATAR5 = {
-    "MinAtar/Asterix-v0": Reference(0.51, 18.6),
-    "MinAtar/Breakout-v0": Reference(0.47, 17.1),
-    "MinAtar/Freeway-v0": Reference(0.17, 48.0),
-    "MinAtar/Seaquest-v0": Reference(0.12, 15.4),
-    "MinAtar/SpaceInvaders-v0": Reference(2.81, 185.0),
+    "MinAtar/Asterix-v0": Reference(0.47, 18.6),
+    "MinAtar/Breakout-v0": Reference(0.54, 17.1),
+    "MinAtar/Freeway-v0": Reference(0.12, 48.0),
+    "MinAtar/Seaquest-v0": Reference(0.09, 15.4),
+    "MinAtar/SpaceInvaders-v0": Reference(2.84, 185.0),
 }
 
 # Random play and human players. Source: google-deepmind/scalable_agent, dmlab30.py. Two levels have a held-out version
