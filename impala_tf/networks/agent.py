@@ -55,9 +55,8 @@ class Agent:
         self._policy_head = dense(
             distribution.num_parameters - distribution.num_free_parameters, seed, scale=policy_init_scale
         )
-        self._free_parameters = [
-            keras.Variable(np.zeros(distribution.num_free_parameters, np.float32), name="free_parameters")
-        ][: distribution.num_free_parameters]
+        free = keras.Variable(np.zeros(distribution.num_free_parameters, np.float32), name="free_parameters")
+        self._free_parameters = [free] if distribution.num_free_parameters else []
         self._baseline_head = dense(1, seed + 1)
         self._has_mask = has_mask(observation_space)
         self._moments = _moments(without_mask(observation_space)) if normalise_observations else {}

@@ -1,0 +1,42 @@
+"""The table and curves that scripts/reproduce_*.py make of finished runs."""
+
+import csv
+import importlib.util
+import json
+import sys
+
+from tests.test_training import ROOT
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("reproducing", ROOT / "scripts" / "reproducing.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reproducing"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_finished_seeds_are_collected_and_others_left_out(tmp_path):
+    reproducing = load()
+    experiment = reproducing.Experiment("game", "A game", ("--seed=1",), {100: 3.0, 200: 5.0}, action_repeat=4)
+    for seed, finished in ((1, True), (2, False)):
+        logdir = tmp_path / "game" / f"seed{seed}"
+        logdir.mkdir(parents=True)
+        with (logdir / "metrics.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*reproducing.CURVE_COLUMNS, "updates"])
+            writer.writeheader()
+            for frames in range(40, 801, 40):  # 10 to 200 agent steps.
+                row = dict.fromkeys(reproducing.CURVE_COLUMNS, 0.5) | dict(seconds=frames / 10, updates=frames)
+                writer.writerow(row | dict(environment_frames=frames, episode_return_last_100=frames / 100))
+        result = dict(mean=7.0, interval_95=[6.0, 8.0])
+        if finished:
+            (logdir / "evaluation.json").write_text(json.dumps(dict(sampled=result, greedy=result | dict(mean=7.5))))
+    table, curves = reproducing.collect(experiment, tmp_path)
+    (row,) = table
+    assert (row["seed"], row["agent_steps"], row["steps_per_sec"]) == (1, 200, "2")
+    assert row["milestones"] == "4.0 at 0.0001M (bar 3); 8.0 at 0.0002M (bar 5)"
+    assert (row["sampled"], row["greedy"], row["sampled_interval_95"]) == ("7.0", "7.5", "6.0 to 8.0")
+    assert {row["seed"] for row in curves} == {1}
+    assert curves[-1]["environment_frames"] == "800"
+    reproducing.draw([experiment], curves, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 5000
