@@ -26,9 +26,17 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
     import gymnasium as gym
 
     if make_env is not None:
-        if config.env_id in gym.registry and gym.spec(config.env_id).entry_point is not make_env:
+        known = gym.registry.get(config.env_id)
+        # The same one again, perhaps defined anew in a notebook, may take its place.
+        if known and getattr(known.entry_point, "__qualname__", "") != getattr(make_env, "__qualname__", None):
             raise SettingError(f"--env_id={config.env_id}: is an environment already; give make_env's another name")
-        gym.register(config.env_id, make_env)
+        if config.vectorization == "async":
+            raise SettingError("--vectorization=async: other processes do not know make_env; register an id instead")
+        gym.registry.pop(config.env_id, None)
+        try:
+            gym.register(config.env_id, make_env)
+        except gym.error.Error as error:
+            raise SettingError(f"--env_id={config.env_id}: cannot be a name for make_env ({error})") from None
     from impala_tf import command_line, environments
     from impala_tf.logdir import LogDir
     from impala_tf.startup import import_tensorflow

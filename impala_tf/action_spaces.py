@@ -112,6 +112,25 @@ def mask_size(space: gym.Space) -> int:
     return 0
 
 
+def flat_mask(space: gym.Space, mask: Any) -> np.ndarray:
+    """[mask_size] int8 of a mask in the form of the space: a tuple for MultiDiscrete and Tuple, a dict for Dict."""
+    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        keys: Any = space.spaces if isinstance(space, gym.spaces.Dict) else range(len(space.spaces))
+        pieces = [flat_mask(space.spaces[key], mask[key]) for key in keys if mask_size(space.spaces[key])]
+    else:
+        pieces = _ravel(mask)
+    flat = np.concatenate(pieces).astype(np.int8)
+    if len(flat) != mask_size(space):
+        raise ValueError(f"a mask of {len(flat)} entries, but {name_of(space)} needs {mask_size(space)}")
+    return flat
+
+
+def _ravel(mask: Any) -> list[np.ndarray]:
+    if isinstance(mask, tuple | list):
+        return [piece for part in mask for piece in _ravel(part)]
+    return [np.ravel(mask)]
+
+
 def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray], Any]:
     """A function from actions that travel, [B, ...], to those that a gymnasium vector's `step` takes.
 

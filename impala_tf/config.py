@@ -236,7 +236,7 @@ class Config:
     )
     centre_frames: bool = setting(
         False,
-        "Subtract the mean of all frames that were learned from. A grey background, as Pong's, else moves all weights "
+        "Subtract the mean frame, over one row of each unroll. A grey background, as Pong's, else moves all weights "
         "of a filter together, and large steps leave it without any activation.",
         source=f"{PAPER}: false",
         network=True,

@@ -74,6 +74,8 @@ def run(
     if video_path and configs[0].vectorization == "envpool":
         raise SettingError(f"--video={video_path}: EnvPool's environments cannot be drawn")
     specs = [environments.spec_of(config) for config in configs]
+    if video_path:
+        video.check_drawable(video_path, configs[0], _task_indices(configs[0], options)[0])
     import_tensorflow()
     from impala_tf.export import ExportedAgent
 
@@ -216,7 +218,7 @@ def environment_of(saved_model: pathlib.Path, env_id: str, protocol: str = "trai
     env_id: another environment; the back end is chosen anew then. One of the tasks of the training changes nothing.
     """
     from impala_tf import environments
-    from impala_tf.environments import suites
+    from impala_tf.environments import atari, suites
     from impala_tf.logdir import INFO_FILE
 
     try:
@@ -231,6 +233,10 @@ def environment_of(saved_model: pathlib.Path, env_id: str, protocol: str = "trai
     if protocol != "training" and not all(task.startswith("ALE/") for task in suites.tasks_of(config)):
         raise SettingError(f"--protocol={protocol}: is for ALE ids; the agent plays {config.env_id}")
     changes = PROTOCOLS[protocol].settings
+    if not atari.is_preprocessed(config):
+        changes = {name: value for name, value in changes.items() if name not in atari.PREPROCESSING}
+    if changes and config.vectorization == "envpool":  # ALE's vector does the same and knows all these settings.
+        config = dataclasses.replace(config, vectorization="auto")
     if changes.get("full_action_set") and not config.full_action_set:
         raise SettingError(f"--protocol={protocol}: needs an agent that was trained with --full_action_set")
     return environments.for_evaluation(dataclasses.replace(config, **changes))

@@ -1,8 +1,10 @@
-"""Evaluation during training: episodes with the newest weights, in environments of its own, at its leisure."""
+"""Evaluation during training: episodes with the weights that actors get, in environments of its own, now and then."""
 
 import json
+import os
 import pathlib
 import time
+import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -53,6 +55,7 @@ class Evaluator:
 
     agent: its own. directory: where the best weights are kept, as `BEST`.
     began_frames: what the run had made when it was resumed; 0: it is new.
+    warn: gets a line when the best weights of before are damaged.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Evaluator:
         metrics: Metrics,
         directory: pathlib.Path,
         began_frames: int,
+        warn: Callable[[str], None],
     ):
         self.agent = agent
         self._config = environments.for_evaluation(config)
@@ -73,9 +77,12 @@ class Evaluator:
         self.began_frames = began_frames
         self.best_score, self.best_frames = -np.inf, 0
         if began_frames and self._path.exists():
-            with np.load(self._path) as file:
-                info = json.loads(str(file["info"]))
-            self.best_score, self.best_frames = info["score"], info["environment_frames"]
+            try:
+                with np.load(self._path) as file:
+                    info = json.loads(str(file["info"]))
+                self.best_score, self.best_frames = info["score"], info["environment_frames"]
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                warn(f"{self._path} is damaged ({error}); the best weights are sought anew")
 
     def next_frames(self, environment_frames: int) -> int:
         """The multiple of --evaluate_every_frames that comes next."""
@@ -122,11 +129,11 @@ class Evaluator:
         num_envs = min(NUM_ENVIRONMENTS, config.evaluate_num_episodes)
         # Not the seeds of the actors; the same ones every time, which makes differences between evaluations smaller.
         environment = environments.make_vector_environment(config, config.seed + 1_000_000, index, num_envs)
-        started = time.perf_counter()
+        started: float | None = None  # The first row traces the graph, once.
 
         def on_row(row, step) -> None:
             nonlocal started
-            pause(time.perf_counter() - started)
+            pause(0.0 if started is None else time.perf_counter() - started)
             started = time.perf_counter()
 
         try:
@@ -143,6 +150,8 @@ class Evaluator:
         temporary = self._path.with_suffix(".tmp")
         with temporary.open("wb") as file:
             np.savez(file, flat_weights=flat_weights.numpy(), info=np.asarray(json.dumps(info)))
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(self._path)
 
     def best(self) -> Agent | None:

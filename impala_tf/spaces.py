@@ -73,13 +73,21 @@ def as_arrays(space: gym.Space, batch: Any) -> Any:
     return np.asarray(batch, space.dtype)
 
 
+def is_normalised(space: gym.Space) -> bool:
+    """Whether --normalise_observations applies to a part: to numbers, not to bytes and bits."""
+    return isinstance(space, gym.spaces.Box) and space.dtype not in (np.uint8, np.bool_)
+
+
 def own_function(name: str) -> Callable:
     """What --network=module:function names. Raises SettingError when there is no such thing."""
     module, _, function = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), function)
+        found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingError(f"--network={name}: cannot be imported ({error})") from error
+    if not callable(found):
+        raise SettingError(f"--network={name}: is no function")
+    return found
 
 
 def has_mask(space: gym.Space) -> bool:

@@ -67,7 +67,7 @@ class Crew:
 
 
 class Closed(Exception):
-    """Raised by a closed `Slot`."""
+    """Raised where waiting is over because the run ends."""
 
 
 class Slot:

@@ -96,7 +96,8 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     evaluator = None
     if config.evaluate_every_frames:
         frames = learner.environment_frames
-        evaluator = Evaluator(config, make_one_agent(), spaces.tasks, metrics, logdir.checkpoints, frames)
+        with tf.device("/CPU:0"):
+            evaluator = Evaluator(config, make_one_agent(), spaces.tasks, metrics, logdir.checkpoints, frames, warn)
     crew = Crew()
     crew.on_stop(queue.close)
     crew.on_stop(weights.close)
@@ -299,7 +300,8 @@ def export_best(run: Run, request: signals.Request) -> None:
     frames = run.learner.environment_frames
     is_new = frames > evaluator.began_frames
     if is_new and frames >= run.config.total_environment_frames and not run.crew.error:
-        with contextlib.suppress(Closed):
+        warn(f"evaluating the weights at the end, {run.config.evaluate_num_episodes} episodes of each task")
+        with contextlib.suppress(Closed), tf.device("/CPU:0"):
             evaluator.evaluate(frames, run.learner.updates, run.learner.agent.flat_weights(), pause)
     best = evaluator.best()
     if best:

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -33,25 +32,46 @@ def check(video: pathlib.Path) -> None:
         raise SettingError(f"--video={video}: {error.name} is not installed: pip install 'impala_tf[video]'") from None
 
 
-def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, path: pathlib.Path) -> None:
-    """Plays one episode and writes it; the format is that of the path's suffix. task: which of the config's."""
-    import imageio.v3 as imageio
+def check_drawable(video: pathlib.Path, config: Config, task: int) -> None:
+    """Raises SettingError when the environment gives no picture."""
+    picture = None
+    reason = "it gives no picture"
+    try:
+        environment = _make(config, task, seed=0)
+        environment.reset()
+        picture = environment.render()
+        environment.close()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+    if not isinstance(picture, np.ndarray):
+        raise SettingError(f"--video={video}: {config.env_id} cannot be drawn ({reason})")
 
+
+def _make(config: Config, task: int, seed: int) -> environments.VectorEnvironment:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display to draw into an array.
-    environment = environments.make_vector_environment(config, seed, task, 1, render_mode="rgb_array")
+    return environments.make_vector_environment(config, seed, task, 1, render_mode="rgb_array")
+
+
+def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, path: pathlib.Path) -> None:
+    """Plays one episode and writes it as it goes; the format is that of the path's suffix. task: which of the
+    config's."""
+    import imageio.v2 as imageio
+
+    environment = _make(config, task, seed)
     panel = Panel(environment.action_space, environment.action_names)
-    frames: list[np.ndarray] = []
+    fps = environment.frames_per_sec / config.num_action_repeats
+    if path.suffix == ".gif":
+        writer = imageio.get_writer(path, mode="I", duration=1000 / fps, loop=0)
+    else:
+        writer = imageio.get_writer(path, fps=fps, macro_block_size=2)
 
     def on_row(row: EnvOutput, step: dict) -> None:
         panel.add(row, step, "greedy_" if greedy else "")
-        frames.append(panel.beside(environment.render()))
+        writer.append_data(panel.beside(environment.render()))
 
-    play(agent, environment, 1, greedy, on_row)
+    with writer:
+        play(agent, environment, 1, greedy, on_row)
     environment.close()
-    fps = environment.frames_per_sec
-    gif, mp4 = {"duration": 1000 / fps, "loop": 0}, {"fps": fps, "macro_block_size": 2}
-    settings: dict[str, Any] = gif if path.suffix == ".gif" else mp4
-    imageio.imwrite(path, np.stack(frames), **settings)
 
 
 class Panel:
@@ -121,7 +141,9 @@ class Panel:
             return
         probabilities = np.exp(self._parameters - self._parameters.max())
         probabilities /= probabilities.sum()
-        names = self._names or [str(self._start + i) for i in range(len(probabilities))]
+        names = self._names
+        if len(names) != len(probabilities):  # Or the agent plays games with other actions, too.
+            names = [str(self._start + i) for i in range(len(probabilities))]
         pitch = min(20.0, (bottom - top) / len(names))
         start = left + 100
         for i, (name, probability) in enumerate(zip(names, probabilities, strict=True)):

@@ -1,18 +1,20 @@
 """Actions of every space, from the policy into the environment and back into the loss; action masks; normalisation."""
 
 import gymnasium as gym
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from impala_tf import distributions, environments, evaluate
+from impala_tf import action_spaces, distributions, environments, evaluate
 from impala_tf.config import Config, SettingError
+from impala_tf.learner import batch_loss
 from impala_tf.networks import make_agent
 from impala_tf.networks.normalisation import RunningMoments
 from tests.environments import Target
 from tests.test_acting import make, unrolls
 from tests.test_evaluate import run
-from tests.test_losses import make_unroll
+from tests.test_losses import in_groups, make_unroll
 from tests.test_training import learned
 
 ID = "tests.environments:tests/"
@@ -106,7 +108,8 @@ def test_statistics_are_learned_saved_and_exported(tmp_path):
     mean, variance, count = (arrays[f"statistics/{i}"] for i in range(3))
     assert 2 < mean[1] < 3.2, "steps 0 to 5 or 6"
     assert 2 < variance[1] < 5
-    assert 1000 < count < 1500
+    assert count == arrays["updates"] * 4 * 5, "rows 1 to T of each unroll"
+    assert arrays["statistics/5"] == arrays["environment_frames"], "returns: without the reset rows"
     assert arrays["statistics/4"] > 5, "the spread of returns"
     before = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["step"]
     inputs = {
@@ -184,3 +187,54 @@ def test_centred_frames(network):
     np.testing.assert_allclose(baseline(agent, frames[0, 0]), 0, atol=1e-5)
     assert abs(baseline(plain, frames[0, 0])) > 1e-3
     np.testing.assert_allclose(baseline(plain, np.zeros_like(frames[0, 0])), 0, atol=1e-6)
+
+
+def test_returns_are_divided_in_the_loss():
+    """With a spread of 2 the loss is that of half the rewards."""
+    space, actions = gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(3)
+    config = Config(normalise_returns=True, reward_clipping="none")
+    agent = make_agent(config, space, actions)
+    unroll = in_groups(make_unroll())
+    halved = unroll._replace(env_outputs=unroll.env_outputs._replace(reward=unroll.env_outputs.reward / 2))
+    expected = batch_loss(agent, halved, config).total
+    agent.statistics[1].assign(4.0)
+    np.testing.assert_allclose(batch_loss(agent, unroll, config).total, expected, rtol=1e-5)
+    assert abs(float(expected) - float(batch_loss(agent, halved, config).total)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(centre_frames=True), "--centre_frames=true: CartPole-v1 has no frames"),
+        (dict(normalise_observations=True, env_id="FrozenLake-v1"), "--normalise_observations=true: FrozenLake-v1 has"),
+        (dict(xla="on", env_id=f"{ID}Nested-v0"), "--xla=on: .* has texts"),
+        (dict(network="math:pi"), "--network=math:pi: is no function"),
+    ],
+)
+def test_settings_that_would_do_nothing(settings, message):
+    with pytest.raises(SettingError, match=message):
+        environments.spec_of(Config(**settings))
+
+
+def test_a_torso_with_untrained_variables_is_refused():
+    def torso(space):
+        return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(8), keras.layers.BatchNormalization()])
+
+    with pytest.raises(SettingError, match="variables that are not trained"):
+        make_agent(Config(), gym.spaces.Box(-1, 1, (3,)), gym.spaces.Discrete(2), torso)
+    with pytest.raises(SettingError, match="returned function; must be a Keras layer"):
+        make_agent(Config(network="tests.test_actions:no_torso"), gym.spaces.Box(-1, 1, (3,)), gym.spaces.Discrete(2))
+
+
+def no_torso(space):
+    return lambda x: x
+
+
+def test_masks_in_the_form_of_their_space():
+    space = gym.spaces.Dict(
+        a=gym.spaces.Discrete(2), b=gym.spaces.Box(-1, 1, (2,)), c=gym.spaces.Tuple([gym.spaces.MultiDiscrete([2, 3])])
+    )
+    mask = dict(a=np.array([1, 0]), b=None, c=((np.array([0, 1]), np.array([1, 1, 0])),))
+    assert action_spaces.flat_mask(space, mask).tolist() == [1, 0, 0, 1, 1, 1, 0]
+    with pytest.raises(ValueError, match="a mask of 3 entries"):
+        action_spaces.flat_mask(gym.spaces.Discrete(2), np.ones(3))

@@ -186,7 +186,7 @@ def test_actions_are_repeated_once(labs):
     vector.reset()
     assert vector.step(np.full(2, FORWARD)).reward.tolist() == [10, 10]
     assert [lab.actions for lab in labs[-2:]] == [[([0, 0, 0, 1, 0, 0, 0], 4)]] * 2
-    assert vector.frames_per_sec == 15
+    assert vector.frames_per_sec == 60, "frames; steps are --num_action_repeats of them"
     assert vector.action_names[FIRE] == "FIRE"
     vector.close()
     assert all(lab.closed for lab in labs)

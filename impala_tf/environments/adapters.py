@@ -38,9 +38,8 @@ class MaskedObservation(gym.Wrapper):
 
     def _with_mask(self, observation, info: dict) -> dict:
         parts = observation if self._is_dict else {"observation": observation}
-        mask = info[spaces.ACTION_MASK]
-        pieces = mask if isinstance(mask, tuple) else (mask,)
-        return parts | {spaces.ACTION_MASK: np.concatenate([np.ravel(piece) for piece in pieces]).astype(np.int8)}
+        mask = action_spaces.flat_mask(self.env.action_space, info[spaces.ACTION_MASK])
+        return parts | {spaces.ACTION_MASK: mask}
 
     def reset(self, **arguments):
         observation, info = self.env.reset(**arguments)

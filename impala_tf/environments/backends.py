@@ -68,7 +68,7 @@ def _make_vector(config: Config, how: str, num_envs: int, seeds: list[int], sett
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
     makers = [functools.partial(_in_process, make)] * num_envs
     # gymnasium reads texts in shared memory once only, when the vector is made.
-    texts = any(spaces.is_text(part) for part in spaces.leaves(_look(config)[0]).values())
+    texts = any(spaces.is_text(part) for part in spaces.leaves(_known_spec(config).observation_space).values())
     return AsyncVectorEnv(makers, context="spawn", shared_memory=not texts)
 
 
@@ -86,7 +86,7 @@ def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
     tasks = suites.tasks_of(config)
     index = actor % len(tasks)
     config_of_task = dataclasses.replace(config, env_id=tasks[index])
-    spec = _spec_of_task(config_of_task)
+    spec = _known_spec(config_of_task)
     to_environment = action_spaces.to_environment(spec.action_space, config.action_bounds)
     shape = None
     if len(tasks) > 1:
@@ -96,6 +96,11 @@ def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
     return config_of_task, Task(
         index, shape, to_environment, config.life_loss_ends_episode, discounting=config.discounting
     )
+
+
+@functools.lru_cache(maxsize=64)  # Every actor asks.
+def _known_spec(config: Config) -> EnvironmentSpec:
+    return _spec_of_task(config)
 
 
 @functools.lru_cache(maxsize=8)  # Every actor asks, and every task is looked at.
@@ -135,7 +140,7 @@ def _masks_actions(spec_id: str) -> bool:
         env = gym.make(spec_id)
         space = env.observation_space
         masks = action_spaces.mask_size(env.action_space) > 0 and not spaces.has_mask(space)
-        masks = masks and spaces.unsupported(space) is None and spaces.ACTION_MASK in env.reset(seed=0)[1]
+        masks = masks and spaces.unsupported(space) is None and env.reset(seed=0)[1].get(spaces.ACTION_MASK) is not None
         env.close()
     return masks
 
@@ -248,7 +253,24 @@ def spec_of(config: Config) -> EnvironmentSpec:
     specs = [_spec_of_task(dataclasses.replace(config, env_id=task)) for task in tasks]
     spec = _joint_spec(config, specs)._replace(tasks=tasks) if len(tasks) > 1 else specs[0]
     _check_network(config, spec.observation_space)
+    _check_statistics(config, spec.observation_space)
     return spec
+
+
+def _check_statistics(config: Config, observation_space: gym.Space) -> None:
+    """Raises SettingError for settings that would do nothing."""
+    parts = list(spaces.leaves(spaces.without_mask(observation_space)).values())
+    numbers = any(spaces.is_normalised(part) for part in parts)
+    frames = any(part.dtype == np.uint8 and spaces.network_for(config, part) in spaces.SMALLEST_IMAGE for part in parts)
+    texts = any(spaces.is_text(part) for part in parts)
+    for flag, wrong, why in (
+        ("normalise_observations", config.normalise_observations and not numbers, "has no numbers but bytes and bits"),
+        ("centre_frames", config.centre_frames and not frames, "has no frames of bytes that convolutions see"),
+        ("xla", config.xla == "on" and texts, "has texts, which XLA cannot compile"),
+    ):
+        if wrong:
+            value = str(getattr(config, flag)).lower()
+            raise SettingError(f"--{flag}={value}: {config.env_id} {why}; leave it out")
 
 
 def for_evaluation(config: Config) -> Config:
@@ -259,6 +281,8 @@ def for_evaluation(config: Config) -> Config:
     has_own = ("ALE/", *dmlab.NAMESPACES)
     limited = all(task.startswith(has_own) or _has_limit(config, task) for task in suites.tasks_of(config))
     limit = 0 if limited or config.vectorization == "envpool" else atari.MAX_FRAMES
+    if limit and config.vectorization == "native":  # It takes no limit.
+        config = dataclasses.replace(config, vectorization="auto")
     return dataclasses.replace(
         config, life_loss_ends_episode=False, max_episode_frames=config.max_episode_frames or limit
     )
@@ -393,6 +417,7 @@ def _look(config: Config) -> tuple[Any, Any]:
         return spec.gymnasium_observation_space, spec.gymnasium_action_space
     if _vectorization(config) == "ale":
         vector = _make_ale(config, 1, 1, [0])
+        vector.close()
         return vector.spaces
     try:
         env = _make_one(config, {})

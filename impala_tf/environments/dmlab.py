@@ -82,7 +82,6 @@ class DMLab(gym.Env):
         frames = gym.spaces.Box(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
         self.observation_space = gym.spaces.Dict(frame=frames, instruction=self._instructions)
         self.action_space = gym.spaces.Discrete(len(ACTIONS))
-        self.metadata = self.metadata | {"render_fps": FRAMES_PER_SEC / num_action_repeats}
         self.render_mode = render_mode
         self._num_action_repeats = num_action_repeats
         self._observation: dict[str, Any] = {}

@@ -13,5 +13,4 @@ __all__ = [
     "LSTMCore",
     "MLPTorso",
     "make_agent",
-    "zeros",
 ]

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf import distributions
-from impala_tf.config import Config
+from impala_tf.config import Config, SettingError
 from impala_tf.networks.cores import Core, make_core
 from impala_tf.networks.encoders import centred_convolutions, make_torso
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.networks.torsos import as_images, dense
-from impala_tf.spaces import ACTION_MASK, has_mask, leaves, without_mask, zeros
+from impala_tf.spaces import ACTION_MASK, has_mask, is_normalised, leaves, without_mask, zeros
 from impala_tf.types import EnvOutput, PolicyStep
 
 
@@ -225,7 +225,7 @@ def make_agent(
         seen = without_mask(observation_space)
         torso = torso_of(seen) if torso_of else make_torso(config, seen, seed)
         trunks.append(Trunk(torso, core))
-    return Agent(
+    agent = Agent(
         distributions.for_space(action_space, config),
         trunks,
         observation_space,
@@ -235,6 +235,20 @@ def make_agent(
         normalise_observations=config.normalise_observations,
         normalise_returns=config.normalise_returns,
     )
+    for trunk in trunks:
+        _check_variables(trunk.torso, config)
+    return agent
+
+
+def _check_variables(torso: keras.layers.Layer, config: Config) -> None:
+    """Raises SettingError for a torso of the user's with variables that would be neither published nor saved."""
+    known = [id(v) for convolution in centred_convolutions(torso).values() for v in convolution.statistics]
+    unknown = [v.path for v in torso.non_trainable_variables if id(v) not in known]
+    if unknown:
+        raise SettingError(
+            f"--network={config.network}: its layers have variables that are not trained, such as {unknown[0]} "
+            "(BatchNormalization, Dropout); leave these layers out"
+        )
 
 
 def _moments(space: gym.Space) -> dict[int, RunningMoments]:
@@ -243,5 +257,5 @@ def _moments(space: gym.Space) -> dict[int, RunningMoments]:
     return {
         i: RunningMoments(part.shape, name or "observation")
         for i, (name, part) in parts
-        if isinstance(part, gym.spaces.Box) and part.dtype not in (np.uint8, np.bool_) and part.shape is not None
+        if is_normalised(part) and part.shape is not None
     }

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from impala_tf.config import Config
+from impala_tf.config import Config, SettingError
 from impala_tf.networks.convolutions import Convolution
 from impala_tf.networks.torsos import (
     MINATAR,
@@ -71,7 +71,10 @@ def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Laye
     --network=module:function: what that makes of the whole space.
     """
     if ":" in config.network:
-        return own_function(config.network)(space)
+        torso = own_function(config.network)(space)
+        if not isinstance(torso, keras.layers.Layer):
+            raise SettingError(f"--network={config.network}: returned {type(torso).__name__}; must be a Keras layer")
+        return torso
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
         parts = enumerate(leaves(space).values())
         return NestTorso([make_torso(config, part, seed + i * SEEDS_OF_A_PART) for i, part in parts])
