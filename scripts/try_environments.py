@@ -126,6 +126,9 @@ def attempt(env_id: str) -> dict:
     from impala_tf import environments, evaluate
 
     settings = SMALL | (dict(atari_ram=True, num_action_repeats=4) if env_id.startswith("ALE/") else {})
+    known = gym.registry.get(env_id)
+    if known and known.max_episode_steps is None and not env_id.startswith("ALE/"):
+        settings |= dict(max_episode_frames=200)  # An agent that has learned nothing may never reach an end.
     started = time.perf_counter()
     result: dict = dict(env_id=env_id, works=False)
     with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stderr(io.StringIO()):
