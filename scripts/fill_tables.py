@@ -222,6 +222,14 @@ def commands(name: str) -> str:
     return "\n".join(["", *lines, ""])
 
 
+def time_limits() -> str:
+    rows = [
+        ["yes" if row["bootstrap"] == "True" else "no", row["seed"], row["value"], row["error"]]
+        for row in read("time_limits")
+    ]
+    return table(("bootstraps at the time limit", "seed", "learned value", "error"), rows)
+
+
 def tried() -> str:
     """A row for each environment of scripts/try_environments.py."""
     result = load("environments")
@@ -271,7 +279,7 @@ def main() -> None:
     for name, path in (("atari", "atari.md"), ("minatar", "atari.md"), ("gymnasium", "environments.md")):
         filled = {name: learned(name, {}), f"{name}_commands": commands(name)}
         fill(ROOT / "docs" / path, filled)
-    fill(ROOT / "docs" / "environments.md", {"tried": tried()})
+    fill(ROOT / "docs" / "environments.md", {"tried": tried(), "time_limits": time_limits()})
 
 
 if __name__ == "__main__":

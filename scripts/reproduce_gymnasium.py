@@ -14,7 +14,8 @@ CONTROL = "--flagfile=flags/mujoco.flags"
 
 def task(name: str, env_id: str, steps: int, bar: float, *flags: str) -> Experiment:
     flags = (*flags, f"--env_id={env_id}", f"--total_environment_frames={steps}")
-    return Experiment(name, env_id.removeprefix("impala_tf/"), flags, {steps: bar}, 1)
+    title = env_id.removeprefix("impala_tf/") + {"memory_lstm": ", LSTM", "memory_without": ", no memory"}.get(name, "")
+    return Experiment(name, title, flags, {steps: bar}, 1)
 
 
 MEMORY = ("--num_envs_per_actor=16", "--entropy_cost=0.01")

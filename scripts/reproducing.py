@@ -113,19 +113,19 @@ def summarise(experiment: Experiment, seed: int, metrics: list[dict[str, str]], 
         "updates": last["updates"],
         "training_secs": f"{float(last['seconds']):.0f}",
         "steps_per_sec": f"{int(last['environment_frames']) / experiment.action_repeat / float(last['seconds']):.0f}",
-        "final_mean_return": f"{float(last['episode_return_last_100']):.1f}",
+        "final_mean_return": f"{float(last['episode_return_last_100']):.4g}",
     }
     reached = []
     for steps, bar in experiment.milestones.items():
         rows = [r for r in metrics if int(r["environment_frames"]) <= steps * experiment.action_repeat * 1.001]
-        reached.append(f"{float(rows[-1]['episode_return_last_100']):.1f} at {steps / 1e6:g}M (bar {bar:g})")
+        reached.append(f"{float(rows[-1]['episode_return_last_100']):.4g} at {steps / 1e6:g}M (bar {bar:g})")
     row["milestones"] = "; ".join(reached)
     for name in ("sampled", "greedy"):
         result = evaluation[name]
         if "mean" in result:
             low, high = result["interval_95"]
-            row[name] = f"{result['mean']:.1f}"
-            row[f"{name}_interval_95"] = f"{low:.1f} to {high:.1f}"
+            row[name] = f"{result['mean']:.4g}"
+            row[f"{name}_interval_95"] = f"{low:.4g} to {high:.4g}"
         else:
             row[name], row[f"{name}_interval_95"] = f"normalised {result['normalised_mean']:.2f}", ""
     return row

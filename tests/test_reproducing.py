@@ -34,8 +34,8 @@ def test_finished_seeds_are_collected_and_others_left_out(tmp_path):
     table, curves = reproducing.collect(experiment, tmp_path)
     (row,) = table
     assert (row["seed"], row["agent_steps"], row["steps_per_sec"]) == (1, 200, "2")
-    assert row["milestones"] == "4.0 at 0.0001M (bar 3); 8.0 at 0.0002M (bar 5)"
-    assert (row["sampled"], row["greedy"], row["sampled_interval_95"]) == ("7.0", "7.5", "6.0 to 8.0")
+    assert row["milestones"] == "4 at 0.0001M (bar 3); 8 at 0.0002M (bar 5)"
+    assert (row["sampled"], row["greedy"], row["sampled_interval_95"]) == ("7", "7.5", "6 to 8")
     assert {row["seed"] for row in curves} == {1}
     assert curves[-1]["environment_frames"] == "800"
     reproducing.draw([experiment], curves, tmp_path / "curves.png")
