@@ -243,11 +243,12 @@ def make_agent(
 def _check_variables(torso: keras.layers.Layer, config: Config) -> None:
     """Raises SettingError for a torso of the user's with variables that would be neither published nor saved."""
     known = [id(v) for convolution in centred_convolutions(torso).values() for v in convolution.statistics]
-    unknown = [v.path for v in torso.non_trainable_variables if id(v) not in known]
+    # The state of a layer's random generator (Keras' LSTM has one for its dropout) matters to nobody.
+    unknown = [v.path for v in torso.non_trainable_variables if id(v) not in known and "seed_generator" not in v.path]
     if unknown:
         raise SettingError(
             f"--network={config.network}: its layers have variables that are not trained, such as {unknown[0]} "
-            "(BatchNormalization, Dropout); leave these layers out"
+            "(BatchNormalization has them); leave such layers out"
         )
 
 
