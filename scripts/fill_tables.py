@@ -198,13 +198,14 @@ def learned(name: str, titles: dict[str, str]) -> str:
                 f"{float(row['steps_per_sec']):,.0f}",
                 row["milestones"] or "-",
                 row["final_mean_return"],
+                row["evaluation_episodes"],
                 f"{row['sampled']} ({row['sampled_interval_95']})" if row["sampled_interval_95"] else row["sampled"],
                 f"{row['greedy']} ({row[interval]})" if row[interval] else row["greedy"],
             ]
         )
     header = (
         "task", "seed", "agent steps", "minutes", "steps/s", "mean return of 100 episodes at", "at the end",
-        "export, sampled", "export, greedy",
+        "episodes", "export, sampled", "export, greedy",
     )  # fmt: skip
     return table(header, rows) + "\n\n" + where(name)
 
@@ -212,7 +213,7 @@ def learned(name: str, titles: dict[str, str]) -> str:
 def where(name: str) -> str:
     machine = load(f"{name}_info")["machine"]
     return (
-        f"Intervals: 95 %, bootstrap of the mean of 100 episodes. {machine['cpu']}, {machine['cores']} cores, "
+        f"Intervals: 95 %, bootstrap of the mean over the episodes of an evaluation. {machine['cpu']}, {machine['cores']} cores, "
         f"TensorFlow {machine['versions']['tensorflow']}, {machine['date'][:10]}."
     )
 

@@ -75,15 +75,16 @@ def evaluate(model: pathlib.Path, *flags: str) -> dict:
     return result
 
 
-def run(experiment: Experiment, seed: int, runs: pathlib.Path) -> None:
-    """Trains, or goes on with, one seed; evaluates its export, sampled and greedy."""
+def run(experiment: Experiment, seed: int, runs: pathlib.Path, num_episodes: int) -> None:
+    """Trains, or goes on with, one seed; evaluates its export over `num_episodes`, sampled and greedy."""
     logdir = runs / experiment.name / f"seed{seed}"
     finished = logdir / "evaluation.json"
     if finished.exists():
         return
     train((*experiment.flags, "--log_every_secs=10"), seed, logdir)
     model = logdir / "saved_model"
-    result = dict(sampled=evaluate(model), greedy=evaluate(model, "--greedy"))
+    episodes = f"--num_episodes={num_episodes}"
+    result = dict(sampled=evaluate(model, episodes), greedy=evaluate(model, episodes, "--greedy"))
     finished.write_text(json.dumps(result, indent=2) + "\n")
 
 
@@ -120,6 +121,8 @@ def summarise(experiment: Experiment, seed: int, metrics: list[dict[str, str]], 
         rows = [r for r in metrics if int(r["environment_frames"]) <= steps * experiment.action_repeat * 1.001]
         reached.append(f"{float(rows[-1]['episode_return_last_100']):.4g} at {steps / 1e6:g}M (bar {bar:g})")
     row["milestones"] = "; ".join(reached)
+    played = next(iter(evaluation["sampled"].get("tasks", {"": evaluation["sampled"]}).values()))
+    row["evaluation_episodes"] = played.get("num_episodes", "")
     for name in ("sampled", "greedy"):
         result = evaluation[name]
         if "mean" in result:
@@ -179,6 +182,7 @@ def main(name: str, doc: str, experiments: list[Experiment]) -> None:
     known = [experiment.name for experiment in experiments]
     parser.add_argument("--only", default=",".join(known), help=f"with commas between them: {', '.join(known)}")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 1 to this are run; 0: only collect and draw")
+    parser.add_argument("--episodes", type=int, default=100, help="of an evaluation; greedy ones can be long")
     parser.add_argument("--runs", type=pathlib.Path, default=ROOT / "runs" / "reproduce", help="log directories")
     arguments = parser.parse_args()
     chosen = arguments.only.split(",")
@@ -188,7 +192,7 @@ def main(name: str, doc: str, experiments: list[Experiment]) -> None:
     for seed in range(1, arguments.seeds + 1):
         for experiment in experiments:
             if experiment.name in chosen:
-                run(experiment, seed, arguments.runs)
+                run(experiment, seed, arguments.runs, arguments.episodes)
     tables, curves = [], []
     for experiment in experiments:
         table, curve = collect(experiment, arguments.runs)
