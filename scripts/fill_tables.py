@@ -213,8 +213,8 @@ def learned(name: str, titles: dict[str, str]) -> str:
 def where(name: str) -> str:
     machine = load(f"{name}_info")["machine"]
     return (
-        f"Intervals: 95 %, bootstrap of the mean over the episodes of an evaluation. {machine['cpu']}, {machine['cores']} cores, "
-        f"TensorFlow {machine['versions']['tensorflow']}, {machine['date'][:10]}."
+        "Intervals: 95 %, bootstrap of the mean over the episodes of an evaluation. "
+        f"{machine['cpu']}, {machine['cores']} cores, TensorFlow {machine['versions']['tensorflow']}, {machine['date'][:10]}."
     )
 
 
