@@ -214,7 +214,8 @@ def where(name: str) -> str:
     machine = load(f"{name}_info")["machine"]
     return (
         "Intervals: 95 %, bootstrap of the mean over the episodes of an evaluation. "
-        f"{machine['cpu']}, {machine['cores']} cores, TensorFlow {machine['versions']['tensorflow']}, {machine['date'][:10]}."
+        f"{machine['cpu']}, {machine['cores']} cores, TensorFlow {machine['versions']['tensorflow']}, "
+        f"{machine['date'][:10]}."
     )
 
 
