@@ -126,7 +126,7 @@ def test_the_example_of_an_own_environment(tmp_path, monkeypatch):
     from examples import own_environment
 
     monkeypatch.chdir(tmp_path)
-    summary = own_environment.main(total_environment_frames=100_000)
+    summary = own_environment.main(total_environment_frames=200_000)
     assert summary.mean_return > 0, "random play has -0.6"
     assert (summary.logdir.path / "saved_model" / "saved_model.pb").exists()
 
