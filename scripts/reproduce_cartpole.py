@@ -17,15 +17,10 @@ import sys
 import tempfile
 import time
 
+from reproducing import read
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOLVED = 475.0  # Mean return of 100 episodes, gymnasium's threshold for CartPole-v1.
-
-
-def read(path: pathlib.Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 def append(path: pathlib.Path, rows: list[dict]) -> None:
