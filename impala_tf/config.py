@@ -270,7 +270,7 @@ class Config:
         0.5,
         "Box actions: scale at the start.",
         "half the distance of the bounds, or 1 where one is infinite",
-        "Andrychowicz et al. 2021: 0.5",
+        "ours",
         above=MIN_ACTION_SCALE,
         network=True,
     )

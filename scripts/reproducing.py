@@ -12,7 +12,6 @@ import json
 import pathlib
 import subprocess
 import sys
-import time
 from typing import NamedTuple
 
 import matplotlib
@@ -57,12 +56,10 @@ def write(path: pathlib.Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def train(flags: tuple[str, ...], seed: int, logdir: pathlib.Path) -> float:
-    """One run in a process of its own. Returns its seconds from start to end."""
+def train(flags: tuple[str, ...], seed: int, logdir: pathlib.Path) -> None:
+    """One run in a process of its own."""
     command = [sys.executable, "-m", "impala_tf.experiment", *flags, f"--seed={seed}", f"--logdir={logdir}"]
-    started = time.perf_counter()
     subprocess.run(command, cwd=ROOT, check=True)
-    return time.perf_counter() - started
 
 
 def evaluate(model: pathlib.Path, *flags: str) -> dict:
