@@ -243,7 +243,8 @@ class Config:
     )
     normalise_returns: bool = setting(
         False,
-        "Divide rewards in the learner by the standard deviation of discounted returns, so that baselines are near 1.",
+        "Divide rewards in the learner by the standard deviation of the task's discounted returns, so that baselines "
+        "are near 1.",
         network=True,
     )
     policy_init_scale: float = setting(

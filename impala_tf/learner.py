@@ -128,7 +128,8 @@ class Learner:
         self.optimizer.learning_rate.assign(learning_rate)
         self.optimizer.apply(gradients, self.agent.keras_variables)
         if groups is not None:  # After the loss, which took the statistics that the newest of the unrolls acted with.
-            self.agent.update_statistics(join_groups(groups).env_outputs)
+            batch = join_groups(groups)
+            self.agent.update_statistics(batch.env_outputs, batch.task)
         return tf.stack([*losses, norm]), self.agent.flat_weights()
 
     def _update_graph(self, batch: Unroll, learning_rate: tf.Tensor):
@@ -190,7 +191,7 @@ def batch_loss(agent: Agent, groups: Unroll, config: Config) -> Losses:
     last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
     parameters, baselines = agent.unroll(rows.observation, rows.reward, last_actions, rows.first, batch.core_state)
     if config.normalise_returns:
-        batch = batch._replace(env_outputs=rows._replace(reward=rows.reward * agent.reward_scale()))
+        batch = batch._replace(env_outputs=rows._replace(reward=rows.reward * agent.reward_scale(batch.task)))
     return impala_loss(batch, parameters, baselines, agent.distribution, config)
 
 

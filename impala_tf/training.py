@@ -57,7 +57,9 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     make_torso: see `impala_tf.train`.
     """
     spaces = environments.spec_for_training(config)
-    make_one_agent = functools.partial(make_agent, config, spaces.observation_space, spaces.action_space, make_torso)
+    make_one_agent = functools.partial(
+        make_agent, config, spaces.observation_space, spaces.action_space, make_torso, len(spaces.tasks)
+    )
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
     with tf.device(device):
         learner = Learner(config, make_one_agent(), device)

@@ -91,6 +91,22 @@ def test_running_moments_are_those_of_all_values():
     assert moments.normalise(tf.constant([[1e9, -1e9]])).numpy().tolist() == [[10, -10]]
 
 
+def test_running_moments_that_count_each_entry():
+    random = np.random.default_rng(0)
+    values = random.normal(5.0, 3.0, size=(40, 1)).astype(np.float32)
+    counts = random.random((40, 3)) < [0.7, 0.2, 0.0]
+    moments = RunningMoments((3,), "test", (3,))
+    for part in range(4):
+        rows = slice(10 * part, 10 * part + 10)
+        moments.update(tf.constant(values[rows]), tf.constant(counts[rows]))
+    mean, variance, count = (v.numpy() for v in moments.variables)
+    for i in range(2):
+        of_entry = values[counts[:, i], 0]
+        np.testing.assert_allclose([mean[i], variance[i]], [of_entry.mean(), of_entry.var()], rtol=1e-4)
+    assert [mean[2], variance[2]] == [0, 1], "nothing was shown to it"
+    assert count.tolist() == counts.sum(0).tolist()
+
+
 def test_discounted_returns_begin_anew_with_each_episode():
     config = Config(env_id=f"{ID}Counting-v0", discounting=0.5)
     environment = environments.make_vector_environment(config, 1, 0, 1)
@@ -124,7 +140,7 @@ def test_normalised_observations_and_returns_reach_network_and_loss():
     space = gym.spaces.Dict(x=gym.spaces.Box(-np.inf, np.inf, (2,)), frame=gym.spaces.Box(0, 255, (3,), np.uint8))
     agent = make_agent(Config(normalise_observations=True, normalise_returns=True), space, gym.spaces.Discrete(2))
     assert len(agent.statistics) == 6, "x and returns; frames keep their scale"
-    assert float(agent.reward_scale()) == 1
+    assert agent.reward_scale(tf.constant([0])).numpy().tolist() == [1]
     flat = agent.flat_weights()
     other = make_agent(
         Config(seed=2, normalise_observations=True, normalise_returns=True), space, gym.spaces.Discrete(2)
@@ -173,8 +189,8 @@ def test_centred_frames(network):
     frames = np.random.default_rng(1).integers(256, size=(6, 4, 2, 36, 36), dtype=np.uint8)
     unroll = make_unroll()
     rows = unroll.env_outputs._replace(observation=tf.constant(frames))
-    agent.update_statistics(rows)
-    agent.update_statistics(rows._replace(observation=tf.constant(255 - frames)))
+    agent.update_statistics(rows, unroll.task)
+    agent.update_statistics(rows._replace(observation=tf.constant(255 - frames)), unroll.task)
     mean = agent.statistics[0].numpy()
     np.testing.assert_allclose(mean, np.full([36, 36, 2], 127.5), rtol=1e-5)
     agent.statistics[0].assign(np.moveaxis(frames[0, 0].astype(np.float32), 0, -1))
@@ -197,9 +213,25 @@ def test_returns_are_divided_in_the_loss():
     unroll = in_groups(make_unroll())
     halved = unroll._replace(env_outputs=unroll.env_outputs._replace(reward=unroll.env_outputs.reward / 2))
     expected = batch_loss(agent, halved, config).total
-    agent.statistics[1].assign(4.0)
+    agent.statistics[1].assign([4.0])
     np.testing.assert_allclose(batch_loss(agent, unroll, config).total, expected, rtol=1e-5)
     assert abs(float(expected) - float(batch_loss(agent, halved, config).total)) > 1e-3
+
+
+def test_each_task_has_its_own_spread_of_returns():
+    """Returns of task 1 are ten times those of task 0; in the loss both come out alike."""
+    space, actions = gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(3)
+    agent = make_agent(Config(normalise_returns=True), space, actions, num_tasks=3)
+    unroll = make_unroll()
+    task = np.arange(unroll.task.shape[0], dtype=np.int32) % 2
+    returns = np.random.default_rng(0).normal(size=unroll.env_outputs.first.shape).astype(np.float32)
+    returns = np.repeat(returns[:, :1], len(task), axis=1) * np.where(task == 1, 10, 1)
+    first = np.zeros_like(unroll.env_outputs.first, bool)
+    rows = unroll.env_outputs._replace(discounted_return=returns.astype(np.float32), first=first)
+    agent.update_statistics(tf.nest.map_structure(tf.constant, rows), tf.constant(task))
+    scale = agent.reward_scale(tf.constant([0, 1, 1, 2])).numpy()
+    np.testing.assert_allclose(scale[:2], 1 / returns[1:, :2].std(axis=0), rtol=1e-4)
+    np.testing.assert_allclose([scale[0] / scale[1], scale[2], scale[3]], [10, scale[1], 1], rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class Agent:
         seed: int,
         normalise_observations: bool = False,
         normalise_returns: bool = False,
+        num_tasks: int = 1,
     ):
         self.distribution = distribution
         self.observation_space = observation_space
@@ -60,7 +61,8 @@ class Agent:
         self._baseline_head = dense(1, seed + 1)
         self._has_mask = has_mask(observation_space)
         self._moments = _moments(without_mask(observation_space)) if normalise_observations else {}
-        self._returns = RunningMoments((), "returns") if normalise_returns else None
+        # One spread for all tasks would leave those with small returns without a gradient.
+        self._returns = RunningMoments((num_tasks,), "returns", (num_tasks,)) if normalise_returns else None
         self.state_size = sum(trunk.state_size for trunk in trunks)
         self._build()
         self.variables = [v.value for trunk in trunks for v in trunk.variables]
@@ -156,13 +158,14 @@ class Agent:
     def _all_moments(self) -> list[RunningMoments]:
         return [*self._moments.values(), *([self._returns] if self._returns else [])]
 
-    def reward_scale(self) -> tf.Tensor | float:
-        """What the learner multiplies rewards by: with --normalise_returns 1 / the spread of discounted returns."""
-        return self._returns.scale() if self._returns else 1.0
+    def reward_scale(self, task: tf.Tensor) -> tf.Tensor | float:
+        """What the learner multiplies rewards by: with --normalise_returns 1 / the spread of the task's discounted
+        returns, [B] for the tasks [B]."""
+        return tf.gather(self._returns.scale(), task) if self._returns else 1.0
 
-    def update_statistics(self, rows: EnvOutput) -> None:
-        """Takes [T + 1, B] rows into the statistics. Row 0 was row T of the unroll before; returns of reset rows are
-        none."""
+    def update_statistics(self, rows: EnvOutput, task: tf.Tensor) -> None:
+        """Takes [T + 1, B] rows of the tasks [B] into the statistics. Row 0 was row T of the unroll before; returns of
+        reset rows are none."""
         if not self.statistics:
             return
         after_row_0 = tf.nest.map_structure(lambda x: x[1:], rows)
@@ -176,8 +179,11 @@ class Agent:
             for i, moments in self._moments.items():
                 moments.update(parts[i], tf.ones([tf.shape(parts[i])[0]], tf.bool))
         if self._returns:
-            first = tf.reshape(after_row_0.first, [-1])
-            self._returns.update(tf.reshape(after_row_0.discounted_return, [-1]), tf.logical_not(first))
+            num_tasks = self._returns.variables[0].shape[0]
+            of_task = tf.one_hot(task, num_tasks, on_value=True, off_value=False)  # [B, num_tasks]
+            counts = tf.logical_not(after_row_0.first)[..., tf.newaxis] & of_task
+            returns = tf.reshape(after_row_0.discounted_return, [-1, 1])
+            self._returns.update(returns, tf.reshape(counts, [-1, num_tasks]))
 
     def _encode(self, trunk: Trunk, observation, reward, last_action, first) -> tf.Tensor:
         features = trunk.torso(self._prepared(observation))
@@ -212,11 +218,16 @@ def _merge_rows(nest):
 
 
 def make_agent(
-    config: Config, observation_space: gym.Space, action_space: gym.Space, torso_of: Callable | None = None
+    config: Config,
+    observation_space: gym.Space,
+    action_space: gym.Space,
+    torso_of: Callable | None = None,
+    num_tasks: int = 1,
 ) -> Agent:
     """A freshly initialised agent with the network that `config` describes.
 
-    torso_of: makes a torso from the observation space, instead of --network.
+    torso_of: makes a torso from the observation space, instead of --network. num_tasks: --normalise_returns keeps a
+    spread for each.
     """
     trunks = []
     for i in range(2 if config.separate_value_network else 1):
@@ -234,6 +245,7 @@ def make_agent(
         seed=1000 * config.seed + 200,
         normalise_observations=config.normalise_observations,
         normalise_returns=config.normalise_returns,
+        num_tasks=num_tasks,
     )
     for trunk in trunks:
         _check_variables(trunk.torso, config)

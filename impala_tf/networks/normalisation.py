@@ -11,34 +11,39 @@ SMALLEST_VARIANCE = 1e-8
 class RunningMoments:
     """Mean and variance over everything that it was shown (Chan et al. 1983, equal weight for every value).
 
-    shape: of one value. variables: mean, variance, count; not trainable. Before the first `update` nothing is changed.
+    shape: of one value. counts_shape: the leading part of it of which each entry is counted by itself.
+    variables: mean, variance, count; not trainable. Before the first `update` nothing is changed.
     """
 
-    def __init__(self, shape: tuple[int, ...], name: str):
+    def __init__(self, shape: tuple[int, ...], name: str, counts_shape: tuple[int, ...] = ()):
         def variable(initial: np.ndarray, what: str) -> keras.Variable:
             return keras.Variable(initial.astype(np.float32), trainable=False, name=f"{name}_{what}")
 
         self.variables = [
             variable(np.zeros(shape), "mean"),
             variable(np.ones(shape), "variance"),
-            variable(np.zeros(()), "count"),
+            variable(np.zeros(counts_shape), "count"),
         ]
 
     def update(self, values: tf.Tensor, counts: tf.Tensor) -> None:
-        """values: [N, ...]. counts: [N] bool, which of them count."""
+        """values: [N, ...]. counts: [N, *counts_shape] bool, which of them count."""
         mean, variance, count = (v.value for v in self.variables)
         values = tf.cast(values, tf.float32)
         weights = tf.cast(counts, tf.float32)
-        num = tf.reduce_sum(weights)
-        weights = tf.reshape(weights, [-1, *[1] * (values.shape.rank - 1)]) / tf.maximum(num, 1.0)
+        num = tf.reduce_sum(weights, axis=0)
+        ones = [1] * (mean.shape.rank - count.shape.rank)
+
+        def spread(x: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(x, tf.concat([tf.shape(x), ones], axis=0)) if ones else x
+
+        weights = spread(weights / tf.maximum(num, 1.0))
         batch_mean = tf.reduce_sum(weights * values, axis=0)
         batch_variance = tf.reduce_sum(weights * tf.square(values - batch_mean), axis=0)
-        total = tf.maximum(count + num, 1.0)
-        share = num / total
+        share = spread(num / tf.maximum(count + num, 1.0))
         delta = batch_mean - mean
-        # The ones that the variance starts with have no weight: the count is 0.
-        merged = variance * (count / total) + batch_variance * share + tf.square(delta) * share * (count / total)
-        variance.assign(tf.where(num > 0, merged, variance))
+        # The ones that the variance starts with have no weight: the count is 0 and the share 1.
+        merged = variance * (1.0 - share) + batch_variance * share + tf.square(delta) * share * (1.0 - share)
+        variance.assign(tf.where(spread(num) > 0, merged, variance))
         mean.assign(mean + delta * share)
         count.assign(count + num)
 
