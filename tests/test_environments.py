@@ -94,6 +94,42 @@ def test_cartpole_vectors_end_by_their_time_limit(vectorization):
     assert np.abs(row.observation).max() <= 0.05 < np.abs(final).max()
 
 
+def pendulum_state(observation):
+    cos, sin, speed = observation
+    return np.array([np.arctan2(sin, cos), speed])
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async", pytest.param("envpool", marks=needs_envpool)])
+@pytest.mark.parametrize(
+    ("env_id", "state_of", "unit", "tolerance"),
+    [("MountainCar-v0", lambda observation: observation, 1, 1e-5), ("Pendulum-v1", pendulum_state, 2, 1e-3)],
+)
+def test_time_limits_against_hand_stepped_physics(env_id, state_of, unit, tolerance, vectorization):
+    """Cut off after 200 steps, in the middle of a movement: the row of the end goes on from the row before it, the next
+    is another start, and neither environment ends otherwise. unit: of an action, half the distance of the bounds."""
+    single = gym.make(env_id).unwrapped
+    actions = np.random.default_rng(0).uniform(-1, 1, size=(402, 2, 1)).astype(np.float32)
+    if isinstance(single.action_space, gym.spaces.Discrete):
+        actions = (actions[..., 0] > 0) * 2
+    rows = rollout(make(env_id, num_envs=2, vectorization=vectorization), 402, lambda t, _: actions[t])
+    check_types(rows)
+    assert not rows.terminated.any()
+    single.reset()
+    for i in range(2):
+        assert np.flatnonzero(rows.truncated[:, i]).tolist() == [200, 401]
+        assert np.flatnonzero(rows.first[:, i]).tolist() == [0, 201, 402]
+        for t in range(402):
+            if rows.first[t + 1, i]:
+                assert np.abs(rows.observation[t + 1, i] - rows.observation[t, i]).max() > 10 * tolerance
+                continue
+            single.state = state_of(rows.observation[t, i].astype(np.float64))
+            observation, reward, *_ = single.step(unit * actions[t, i])
+            if vectorization == "envpool" and observation[-1] == 8:
+                continue  # EnvPool's pendulum clips its speed after it has moved by it.
+            np.testing.assert_allclose(rows.observation[t + 1, i], observation, atol=tolerance)
+            np.testing.assert_allclose(rows.reward[t + 1, i], reward, atol=tolerance)
+
+
 @pytest.mark.parametrize("vectorization", ["native", "sync", pytest.param("envpool", marks=needs_envpool)])
 def test_seeds(vectorization):
     def observations(**settings):
