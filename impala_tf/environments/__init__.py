@@ -4,16 +4,9 @@ Nothing here imports TensorFlow. Importing this package registers the ids of `ca
 """
 
 from impala_tf.environments import cartpole, dmlab, suites, tasks
-from impala_tf.environments.backends import (
-    IN_THREADS,
-    EnvironmentSpec,
-    cores,
-    for_evaluation,
-    make_partial_environment,
-    make_vector_environment,
-    spec_for_training,
-    spec_of,
-)
+from impala_tf.environments.backends import IN_THREADS, cores
+from impala_tf.environments.making import make_partial_environment, make_vector_environment
+from impala_tf.environments.specs import EnvironmentSpec, for_evaluation, spec_for_training, spec_of
 from impala_tf.environments.vector import JoinedEnvironment, PartialEnvironment, VectorEnvironment
 
 cartpole.register()

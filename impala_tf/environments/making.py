@@ -1,0 +1,73 @@
+"""The environments of an actor."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from impala_tf import action_spaces, spaces
+from impala_tf.config import Config
+from impala_tf.environments import atari, suites
+from impala_tf.environments.backends import make_in_threads, make_vector, vectorization_of
+from impala_tf.environments.specs import EnvironmentSpec, spec_of, spec_of_task
+from impala_tf.environments.vector import PartialEnvironment, Task, VectorEnvironment
+
+
+def make_vector_environment(
+    config: Config, seed: int, actor: int, num_envs: int, render_mode: str | None = None
+) -> VectorEnvironment:
+    """The environments of one actor. Environment i is seeded by (seed, actor, i).
+
+    With several tasks the actors take turns: actor 0 has task 0, actor 1 task 1, and so on, and from the first again.
+    `spec_of` has checked the settings.
+    """
+    config, task = _task_of(config, actor)
+    how = "sync" if render_mode else vectorization_of(config)
+    settings: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    seeds = _seeds(seed, actor, num_envs)
+    return VectorEnvironment(
+        make_vector(config, how, _known_spec(config).observation_space, seeds, settings), seeds, task
+    )
+
+
+def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:
+    """The same for --envs_per_step, handed out that many at a time."""
+    config, task = _task_of(config, actor)
+    env = make_in_threads(
+        config, vectorization_of(config), num_envs, config.envs_per_step, _seeds(seed, actor, num_envs)
+    )
+    return PartialEnvironment(env, num_envs, config.envs_per_step, task)
+
+
+def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
+    """The settings of an actor's environments and which task they are."""
+    tasks = suites.tasks_of(config)
+    index = actor % len(tasks)
+    config_of_task = dataclasses.replace(config, env_id=tasks[index])
+    spec = _known_spec(config_of_task)
+    to_environment = action_spaces.to_environment(spec.action_space, config.action_bounds)
+    shape = None
+    if len(tasks) > 1:
+        shape, action_space = _joint_spaces(config)
+        if spec.action_space != action_space:
+            to_environment = np.array(atari.WITHOUT_FIRE).__getitem__
+    return config_of_task, Task(
+        index, shape, to_environment, config.life_loss_ends_episode, discounting=config.discounting
+    )
+
+
+@functools.lru_cache(maxsize=64)  # Every actor asks.
+def _known_spec(config: Config) -> EnvironmentSpec:
+    return spec_of_task(config)
+
+
+@functools.lru_cache(maxsize=8)  # Every actor asks, and every task is looked at.
+def _joint_spaces(config: Config) -> tuple[tuple[int, ...] | None, gym.Space]:
+    spec = spec_of(config)
+    return None if spaces.is_nested(spec.observation_space) else spec.observation_space.shape, spec.action_space
+
+
+def _seeds(seed: int, actor: int, num_envs: int) -> list[int]:
+    return [int(np.random.SeedSequence([seed, actor, i]).generate_state(1)[0]) for i in range(num_envs)]
