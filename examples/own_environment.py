@@ -50,9 +50,10 @@ gym.register("Catch-v0", Catch)
 
 
 def make_torso(observation_space):
-    """[N, 10, 5] observations -> [N, 32] features."""
+    """[N, 10, 5] observations -> [N, 64] features."""
     del observation_space
-    return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(32, "relu")])
+    layers = keras.layers
+    return keras.Sequential([layers.Flatten(), layers.Dense(64, "tanh"), layers.Dense(64, "tanh")])
 
 
 def main(total_environment_frames=500_000):

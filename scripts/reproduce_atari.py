@@ -23,8 +23,8 @@ EXPERIMENTS = [
     Experiment(
         "breakout",
         "Breakout, shallow",
-        (*SHORT, "--env_id=ALE/Breakout-v5"),
-        {1_000_000: 21, 2_000_000: 57},
+        (*SHORT, "--env_id=ALE/Breakout-v5", "--total_environment_frames=20000000"),
+        {1_000_000: 21, 2_000_000: 57, 5_000_000: 311},
         4,
     ),
     Experiment(
