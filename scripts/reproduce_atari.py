@@ -30,7 +30,7 @@ EXPERIMENTS = [
     Experiment(
         "breakout_deep",
         "Breakout, deep",
-        (*SHORT, "--network=deep", "--env_id=ALE/Breakout-v5", "--total_environment_frames=1200000"),
+        (*SHORT, "--network=deep", "--env_id=ALE/Breakout-v5", "--total_environment_frames=2000000"),
         {},
         4,
     ),
