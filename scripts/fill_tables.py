@@ -90,7 +90,8 @@ def games() -> str:
                     str(len(runs)),
                     f"{median['agent_steps'] / 1e6:.2g}M",
                     f"{median['training_secs'] / 60:.1f}",
-                    f"{median['final_mean_return']:.4g}",
+                    # The mean over several games says little; their exports have normalised scores.
+                    runs[0]["sampled"] if "norm" in runs[0]["sampled"] else f"{median['final_mean_return']:.4g}",
                     "; ".join(run["greedy"] for run in runs),
                 ]
             )
@@ -210,6 +211,20 @@ def learned(name: str, titles: dict[str, str]) -> str:
     return table(header, rows) + "\n\n" + where(name)
 
 
+def one_agent() -> str:
+    """Each game's mean return of 100 episodes while minatar5 learns, and the normalised mean."""
+    rows = [row for row in read("minatar_curves") if (row["experiment"], row["seed"]) == ("minatar5", "1")]
+    columns = [name for name in rows[0] if name.startswith("return/") and rows[-1][name]]
+    total = int(rows[-1]["environment_frames"])
+    shown = []
+    for part in (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0):
+        row = next(row for row in rows if int(row["environment_frames"]) >= part * total)
+        figures = [float(row[name]) for name in (*columns, "normalised_mean")]
+        shown.append([f"{int(row['environment_frames']) / 1e6:.2f}M", *(f"{figure:.3g}" for figure in figures)])
+    names = [name.removeprefix("return/MinAtar/").removesuffix("-v0") for name in columns]
+    return table(("agent steps of all games", *names, "normalised mean"), shown)
+
+
 def where(name: str) -> str:
     machine = load(f"{name}_info")["machine"]
     return (
@@ -281,6 +296,7 @@ def main() -> None:
     for name, path in (("atari", "atari.md"), ("minatar", "atari.md"), ("gymnasium", "environments.md")):
         filled = {name: learned(name, {}), f"{name}_commands": commands(name)}
         fill(ROOT / "docs" / path, filled)
+    fill(ROOT / "docs" / "atari.md", {"minatar5": one_agent()})
     fill(ROOT / "docs" / "environments.md", {"tried": tried(), "time_limits": time_limits()})
 
 
