@@ -25,6 +25,9 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
     """
     import gymnasium as gym
 
+    for name, given in (("make_env", make_env), ("make_torso", make_torso)):
+        if given is not None and not callable(given):
+            raise SettingError(f"{name}: must be a function or a class, not a {type(given).__name__}")
     if make_env is not None:
         known = gym.registry.get(config.env_id)
         # The same one again, perhaps defined anew in a notebook, may take its place.
@@ -48,4 +51,8 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
     from impala_tf import training
 
     command_line.warn(f"{config.env_id}; log directory {logdir.path}")
-    return training.train(config, logdir, make_torso)
+    try:
+        return training.train(config, logdir, make_torso)
+    except SettingError:
+        logdir.remove_if_empty()
+        raise

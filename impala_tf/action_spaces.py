@@ -22,6 +22,14 @@ SUPPORTED = "Discrete, MultiDiscrete, MultiBinary, Box of floats, Tuple and Dict
 LARGEST_EXACT_INTEGER = 2**24  # In float32.
 
 
+def is_supported(space: gym.Space) -> bool:
+    try:
+        check(space)
+    except NotImplementedError:
+        return False
+    return True
+
+
 def check(space: gym.Space) -> None:
     """Raises NotImplementedError, one line that names the space, when there is no distribution over its actions."""
     if isinstance(space, gym.spaces.Box):

@@ -29,7 +29,7 @@ def train(config: Config) -> None:
     summary = impala_tf.train(config)
     print(
         f"frames: {summary.environment_frames:,} in {summary.seconds:.1f} s of training, {summary.updates:,} updates\n"
-        f"mean return of the last 100 of {summary.episodes:,} episodes: {summary.mean_return:.1f}\n"
+        f"mean return of the last 100 of {summary.episodes:,} episodes: {summary.mean_return:.4g}\n"
         f"{summary.bottleneck}\n"
         f"log directory: {summary.logdir.path}\n"
         f"evaluate: python -m impala_tf.evaluate --saved_model={summary.logdir.path / SAVED_MODEL}"

@@ -1,5 +1,6 @@
 """The log directory: what is in it, whether a run may use it, and how it is resumed. No TensorFlow here."""
 
+import contextlib
 import datetime
 import pathlib
 import re
@@ -62,6 +63,14 @@ class LogDir:
             raise SettingError(
                 f"--logdir={self.path}: cannot be written ({error.strerror}); give a directory that can"
             ) from error
+
+    def __repr__(self) -> str:
+        return f"LogDir({str(self.path)!r})"
+
+    def remove_if_empty(self) -> None:
+        """Of a run that never began."""
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def write_settings(self, config: Config) -> None:
         """Writes the flag file; sets aside the CSV files of a run that left no checkpoint to go on from."""

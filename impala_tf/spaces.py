@@ -1,6 +1,5 @@
 """Observation spaces without TensorFlow: their parts, which network takes a part, and batches of them as arrays."""
 
-import importlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from impala_tf.config import Config, SettingError
+from impala_tf.startup import import_own
 
 SUPPORTED = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Text", "Tuple", "Dict")
 _ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
@@ -73,6 +73,40 @@ def as_arrays(space: gym.Space, batch: Any) -> Any:
     return np.asarray(batch, space.dtype)
 
 
+def parts_of(observation: Any) -> list[np.ndarray]:
+    """The arrays of a nest, in the order of `leaves`."""
+    if isinstance(observation, dict):
+        return [part for key in sorted(observation) for part in parts_of(observation[key])]
+    if isinstance(observation, tuple):
+        return [part for item in observation for part in parts_of(item)]
+    return [observation]
+
+
+def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
+    """Why an observation cannot travel as one of the space: its parts, dtype or shape, in words; None if it can.
+
+    name: of the part that they are.
+    """
+    whose = f"its part {name!r} " if name else ""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        is_dict = isinstance(space, gym.spaces.Dict)
+        if not isinstance(observation, dict if is_dict else tuple | list):
+            return f"{whose}is a {type(observation).__name__}, not a {'dict' if is_dict else 'tuple'}"
+        both: tuple[Any, Any] = (space.spaces, observation)
+        wanted, given = (x if is_dict else dict(enumerate(x)) for x in both)
+        if set(wanted) != set(given):
+            return f"{whose}has the parts {sorted(given, key=str)}, not {sorted(wanted, key=str)}"
+        words = (misfit(wanted[key], given[key], f"{name}/{key}" if name else str(key)) for key in wanted)
+        return next(filter(None, words), None)
+    if is_text(space):
+        return None if isinstance(observation, str) else f"{whose}is a {type(observation).__name__}, not a text"
+    array = np.asarray(observation)
+    assert space.dtype is not None, space  # Box, Discrete, MultiDiscrete or MultiBinary.
+    if array.dtype == object or not np.can_cast(array.dtype, space.dtype, "same_kind"):
+        return f"{whose}has dtype {array.dtype}, not {space.dtype}"
+    return None if array.shape == space.shape else f"{whose}has shape {array.shape}, not {space.shape}"
+
+
 def is_normalised(space: gym.Space) -> bool:
     """Whether --normalise_observations applies to a part: to numbers, not to bytes and bits."""
     return isinstance(space, gym.spaces.Box) and space.dtype not in (np.uint8, np.bool_)
@@ -82,7 +116,7 @@ def own_function(name: str) -> Callable:
     """What --network=module:function names. Raises SettingError when there is no such thing."""
     module, _, function = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
+        found = getattr(import_own(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingError(f"--network={name}: cannot be imported ({error})") from error
     if not callable(found):

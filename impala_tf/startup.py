@@ -1,10 +1,12 @@
 """Imports TensorFlow without its start-up noise on the terminal."""
 
 import contextlib
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 # What TensorFlow's C++ side prints before its own log level applies: information, and the lack of a GPU driver.
 _NOISE = (
@@ -36,6 +38,15 @@ def _filtered_stderr() -> Iterator[None]:
         os.dup2(real, 2)
         os.close(real)
         filtering.wait()
+
+
+def import_own(module: str) -> Any:
+    """Imports a module of the user's, which may import TensorFlow."""
+    if module in sys.modules:
+        return sys.modules[module]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _filtered_stderr():
+        return importlib.import_module(module)
 
 
 def import_tensorflow() -> None:

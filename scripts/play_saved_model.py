@@ -1,6 +1,8 @@
 """Plays an export with TensorFlow and gymnasium alone, to show how: nothing here imports impala_tf.
 
 python scripts/play_saved_model.py runs/NAME/saved_model CartPole-v1
+
+The id may be module:id, with a module that is found from the working directory.
 """
 
 import sys
@@ -46,4 +48,5 @@ def main(saved_model: str, env_id: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
+    sys.path.insert(0, "")  # For the module of a module:id.
     main(*sys.argv[1:])

@@ -166,7 +166,7 @@ def test_repeated_actions():
     [
         ({"env_id": "CartPol-v1"}, r"--env_id=CartPol-v1: unknown environment .*did you mean CartPole-v1"),
         ({"env_id": "cartpole-v1"}, r"did you mean CartPole-v1"),
-        ({"env_id": "no_such_module:Env-v0"}, r"--env_id=no_such_module:Env-v0: unknown environment"),
+        ({"env_id": "no_such_module:Env-v0"}, r"no_such_module cannot be imported: .*; run where `import no_such_"),
         ({"network": "deep"}, r"--network=deep: needs an observation of shape .*; use --network=mlp"),
         (
             {"network": "shallow", "env_id": "MinAtar/Asterix-v1"},

@@ -8,8 +8,8 @@ import sys
 PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
 
 ORDER = [
-    "types", "config", "spaces", "bottleneck", "graphs", "startup", "signals", "threads", "vtrace", "action_spaces",
-    "distributions", "losses",
+    "types", "config", "messages", "startup", "spaces", "bottleneck", "graphs", "signals", "threads", "vtrace",
+    "action_spaces", "distributions", "losses",
     "networks.convolutions", "networks.torsos", "networks.cores", "networks.encoders",
     "networks.normalisation", "networks.agent", "networks",
     "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.dmlab",
@@ -24,7 +24,7 @@ ORDER = [
 ]  # fmt: skip
 MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
 WITHOUT_TENSORFLOW = {
-    "types", "config", "spaces", "action_spaces", "startup", "signals", "threads", "environments.cartpole",
+    "types", "config", "messages", "spaces", "action_spaces", "startup", "signals", "threads", "environments.cartpole",
     "environments.atari",
     "environments.vector", "environments.adapters", "environments.single", "environments.backends",
     "environments.specs", "environments.making", "environments", "checkpoints", "logdir",

@@ -14,7 +14,8 @@ from impala_tf import spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, dmlab
 from impala_tf.environments.adapters import Ale, EnvPool
-from impala_tf.environments.single import gym_spec, make_one, masks_actions, one_line
+from impala_tf.environments.single import gym_spec, make_one, masks_actions, try_one
+from impala_tf.messages import one_line
 
 # Their threads step without Python's lock.
 IN_THREADS = ("ale", "envpool")
@@ -184,12 +185,4 @@ def look(config: Config) -> tuple[Any, Any]:
         vector = _make_ale(config, 1, 1, [0])
         vector.close()
         return vector.spaces
-    try:
-        env = make_one(config, {})
-    except SettingError:
-        raise
-    except Exception as error:
-        raise SettingError(f"--env_id={config.env_id}: gymnasium could not make it: {one_line(error)}") from error
-    found = env.observation_space, env.action_space
-    env.close()
-    return found
+    return try_one(config)

@@ -54,7 +54,7 @@ def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
         if spec.action_space != action_space:
             to_environment = np.array(atari.WITHOUT_FIRE).__getitem__
     return config_of_task, Task(
-        index, shape, to_environment, config.life_loss_ends_episode, discounting=config.discounting
+        index, tasks[index], shape, to_environment, config.life_loss_ends_episode, config.discounting
     )
 
 

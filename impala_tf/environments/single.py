@@ -1,8 +1,10 @@
 """One environment by its id, from gymnasium and what registers ids with it."""
 
+import contextlib
 import difflib
 import functools
 import warnings
+from typing import Any
 
 import gymnasium as gym
 
@@ -10,6 +12,8 @@ from impala_tf import action_spaces, spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, dmlab, suites
 from impala_tf.environments.adapters import ActionRepeat, MaskedObservation
+from impala_tf.messages import one_line, with_place
+from impala_tf.startup import import_own
 
 
 def make_one(config: Config, settings: dict) -> gym.Env:
@@ -28,6 +32,43 @@ def make_one(config: Config, settings: dict) -> gym.Env:
     return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
 
 
+def try_one(config: Config) -> tuple[gym.Space, gym.Space]:
+    """Observation and action space of an environment that was made, reset and stepped once.
+
+    Raises SettingError when it cannot be, or emits what its space does not say; values are not looked at.
+    """
+    whose = f"--env_id={config.env_id}"
+    try:
+        env = make_one(config, {})
+    except SettingError:
+        raise
+    except Exception as error:
+        raise SettingError(f"{whose}: gymnasium could not make it: {with_place(error)}") from error
+    space = env.observation_space
+    try:
+        if spaces.unsupported(space) is None and action_spaces.is_supported(env.action_space):
+            _check_fit(whose, "reset", space, env.reset(seed=0), ("observation", "info"))
+            if not spaces.has_mask(space):  # Else a sample may be an impossible action.
+                emitted = env.step(env.action_space.sample())
+                _check_fit(whose, "step", space, emitted, ("observation", "reward", "terminated", "truncated", "info"))
+    except SettingError:
+        raise
+    except Exception as error:
+        raise SettingError(f"{whose}: it was made, but not reset and stepped: {with_place(error)}") from error
+    finally:
+        env.close()
+    return space, env.action_space
+
+
+def _check_fit(whose: str, method: str, space: gym.Space, emitted: Any, names: tuple[str, ...]) -> None:
+    if not isinstance(emitted, tuple) or len(emitted) != len(names):
+        given = f"{len(emitted)} values" if isinstance(emitted, tuple) else f"a {type(emitted).__name__}"
+        raise SettingError(f"{whose}: its {method} returned {given}; must be {', '.join(names)}")
+    words = spaces.misfit(space, emitted[0])
+    if words:
+        raise SettingError(f"{whose}: the observation of its {method} is not of its observation space: {words}")
+
+
 @functools.lru_cache(maxsize=64)  # Asked for every environment.
 def masks_actions(spec_id: str) -> bool:
     """Whether the environment says in `info` which actions are possible; its own observation may say it already."""
@@ -36,14 +77,29 @@ def masks_actions(spec_id: str) -> bool:
         env = gym.make(spec_id)
         space = env.observation_space
         masks = action_spaces.mask_size(env.action_space) > 0 and not spaces.has_mask(space)
-        masks = masks and spaces.unsupported(space) is None and env.reset(seed=0)[1].get(spaces.ACTION_MASK) is not None
-        env.close()
-    return masks
+        with contextlib.closing(env):
+            if not masks or spaces.unsupported(space) is not None:
+                return False
+            try:
+                _, info = env.reset(seed=0)
+            except Exception:  # `try_one` says what is wrong with it.
+                return False
+    return isinstance(info, dict) and info.get(spaces.ACTION_MASK) is not None
 
 
 def gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
     """What gymnasium knows of --env_id. Raises SettingError with ids that are spelled like it."""
     env_id = config.env_id
+    # gym.spec alone would not import the module of a "module:id".
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            import_own(module)
+        except Exception as error:
+            raise SettingError(
+                f"--env_id={env_id}: {module} cannot be imported: {with_place(error)}; "
+                f"run where `import {module}` works"
+            ) from error
     try:
         if env_id.startswith("ALE/"):
             atari.register(env_id)
@@ -51,19 +107,16 @@ def gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
             _register_minatar(env_id)
         if env_id.startswith(("MiniGrid-", "BabyAI-")) and env_id not in gym.registry:
             _register_minigrid(env_id)
-        # gym.spec alone would not import the module of a "module:id".
-        module, _, name = env_id.rpartition(":")
-        if module:
-            __import__(module)
         return gym.spec(name)
     except (gym.error.Error, ImportError) as error:
         names = sorted(gym.registry)
-        close = difflib.get_close_matches(env_id, names, n=3, cutoff=0.6)
-        lowered = {name.lower(): name for name in names}
-        close = close or suites.similar(env_id)
-        close = close or [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.4)]
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+        lowered = {known.lower(): known for known in names}
+        close = close or suites.similar(name)
+        close = close or [lowered[found] for found in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.4)]
         hint = f"did you mean {' or '.join(close)}?" if close else "see gymnasium.pprint_registry()"
-        raise SettingError(f"--env_id={env_id}: unknown environment ({one_line(error)}); {hint}") from error
+        own = "" if module else "; an id of your own needs its module: my_module:MyEnv-v0"
+        raise SettingError(f"--env_id={env_id}: unknown environment ({one_line(error)}); {hint}{own}") from error
 
 
 def _register_minigrid(env_id: str) -> None:
@@ -80,8 +133,3 @@ def _register_minatar(env_id: str) -> None:
         raise SettingError(f"--env_id={env_id}: MinAtar is not installed: pip install 'impala_tf[minatar]'") from None
     if "MinAtar/Breakout-v0" not in gym.registry:
         minatar.gym.register_envs()
-
-
-def one_line(value: object) -> str:
-    """For messages: arrays and errors print over several."""
-    return " ".join(str(value).split())

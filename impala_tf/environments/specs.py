@@ -10,7 +10,8 @@ from impala_tf import action_spaces, spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, dmlab, suites
 from impala_tf.environments.backends import IN_THREADS, check_backend, look, vectorization_of
-from impala_tf.environments.single import gym_spec, one_line
+from impala_tf.environments.single import gym_spec
+from impala_tf.messages import one_line
 
 
 class EnvironmentSpec(NamedTuple):

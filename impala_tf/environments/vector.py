@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from impala_tf import action_spaces, spaces
+from impala_tf.config import SettingError
 from impala_tf.types import EnvOutput
 
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
@@ -18,7 +19,7 @@ CLOSE_SECS = 5  # How long environments in other processes may take to finish th
 class Task:
     """How the rows of an environment fit into the run.
 
-    index: which of the run's tasks it is.
+    index: which of the run's tasks it is. env_id: its id.
     shape: observations are filled up with zeros at the end of each axis to this; None: they have it.
     to_environment: from the actions that travel, [B, ...], to what the environment's step takes.
     discounting: gamma, for the discounted return.
@@ -27,6 +28,7 @@ class Task:
     """
 
     index: int = 0
+    env_id: str = ""
     shape: tuple[int, ...] | None = None
     to_environment: Callable[[np.ndarray], Any] = action_spaces.unchanged
     ends_on_life_loss: bool = False
@@ -53,6 +55,7 @@ class _Episodes:
     def __init__(self, num_envs: int, task: Task, nested: Any = None):
         self._task = task
         self._nested = nested
+        self._names = list(spaces.leaves(nested)) if nested else [""]
         self._ended = np.ones(num_envs, bool)
         self._return = np.zeros(num_envs, np.float32)
         self._discounted = np.zeros(num_envs, np.float32)
@@ -61,7 +64,10 @@ class _Episodes:
 
     def row(self, envs: np.ndarray | slice, reward, terminated, truncated, observation, info: dict) -> EnvOutput:
         """The row that the environments `envs` emitted. A row after the end of an episode, or the very first, is
-        `first`. All arrays are new: the row goes on living after the next one."""
+        `first`. All arrays are new: the row goes on living after the next one.
+
+        Raises SettingError when a reward or an observation is not finite: the weights would not be either.
+        """
         assert terminated.dtype == truncated.dtype == bool, (terminated.dtype, truncated.dtype)
         first = self._ended[envs].copy()
         continues = ~first
@@ -78,9 +84,18 @@ class _Episodes:
             terminated = terminated | (continues & (lives < self._lives[envs]))
             self._lives[envs] = lives
         observation = spaces.as_arrays(self._nested, observation) if self._nested else self._task.fill_up(observation)
+        self._check_finite("reward", reward)
+        for name, part in zip(self._names, spaces.parts_of(observation), strict=True):
+            if part.dtype.kind == "f":
+                self._check_finite(f"observation {name!r}" if name else "observation", part)
         return EnvOutput(
             reward, terminated, truncated, first, observation, episode_return, episode_steps, discounted_return
         )
+
+    def _check_finite(self, what: str, values: np.ndarray) -> None:
+        if not np.isfinite(values).all():
+            wrong = values[~np.isfinite(values)][0]
+            raise SettingError(f"--env_id={self._task.env_id}: gave {wrong} in its {what}; all must be finite")
 
 
 def _check_mode(env: Any) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from impala_tf import distributions
 from impala_tf.config import Config, SettingError
 from impala_tf.networks.cores import Core, make_core
-from impala_tf.networks.encoders import centred_convolutions, make_torso
+from impala_tf.networks.encoders import centred_convolutions, make_torso, own_torso
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.networks.torsos import as_images, dense
 from impala_tf.spaces import ACTION_MASK, has_mask, is_normalised, leaves, without_mask, zeros
@@ -234,7 +234,7 @@ def make_agent(
         seed = 1000 * config.seed + 100 * i  # A torso uses fewer than 100 seeds.
         core = make_core(config, seed + 50)
         seen = without_mask(observation_space)
-        torso = torso_of(seen) if torso_of else make_torso(config, seen, seed)
+        torso = own_torso(torso_of, seen, "make_torso") if torso_of else make_torso(config, seen, seed)
         trunks.append(Trunk(torso, core))
     agent = Agent(
         distributions.for_space(action_space, config),

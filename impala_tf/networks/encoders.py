@@ -1,11 +1,14 @@
 """From an observation space to a torso: each part of a Dict or Tuple gets its own, the features are concatenated."""
 
+from collections.abc import Callable
+
 import gymnasium as gym
 import keras
 import numpy as np
 import tensorflow as tf
 
 from impala_tf.config import Config, SettingError
+from impala_tf.messages import with_place
 from impala_tf.networks.convolutions import Convolution
 from impala_tf.networks.torsos import (
     MINATAR,
@@ -16,7 +19,7 @@ from impala_tf.networks.torsos import (
     InstructionEncoder,
     MLPTorso,
 )
-from impala_tf.spaces import is_text, leaves, network_for, own_function
+from impala_tf.spaces import is_text, leaves, network_for, own_function, zeros
 
 CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
 SEEDS_OF_A_PART = 1_000_003  # Between the parts of an observation.
@@ -71,10 +74,7 @@ def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Laye
     --network=module:function: what that makes of the whole space.
     """
     if ":" in config.network:
-        torso = own_function(config.network)(space)
-        if not isinstance(torso, keras.layers.Layer):
-            raise SettingError(f"--network={config.network}: returned {type(torso).__name__}; must be a Keras layer")
-        return torso
+        return own_torso(own_function(config.network), space, f"--network={config.network}")
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
         parts = enumerate(leaves(space).values())
         return NestTorso([make_torso(config, part, seed + i * SEEDS_OF_A_PART) for i, part in parts])
@@ -90,6 +90,30 @@ def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Laye
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
         return Sequence(OneHot(space), mlp)
     return mlp
+
+
+def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer:
+    """What a function of the user's makes of an observation space, tried on two observations of zeros.
+
+    what: the function is called in messages. Raises SettingError when it fails or makes no layer, or when the layer
+    fails or makes anything but [N, F] float32.
+    """
+    try:
+        torso = make(space)
+    except Exception as error:
+        raise SettingError(f"{what}: failed: {with_place(error)}") from error
+    if not isinstance(torso, keras.layers.Layer):
+        raise SettingError(f"{what}: returned {type(torso).__name__}; must be a Keras layer")
+    observations = tf.nest.map_structure(lambda x: tf.stack([x, x]), zeros(space))
+    try:
+        features = torso(observations)
+    except Exception as error:
+        raise SettingError(f"{what}: its layer failed on two observations: {with_place(error)}") from error
+    shape, dtype = getattr(features, "shape", None), getattr(features, "dtype", type(features).__name__)
+    if shape is None or len(shape) != 2 or shape[0] != 2 or dtype != tf.float32:
+        given = f"{dtype} {list(shape)}" if shape is not None else f"a {dtype}"
+        raise SettingError(f"{what}: its layer made {given} of two observations; must be float32 [2, F]")
+    return torso
 
 
 def centred_convolutions(torso: keras.layers.Layer) -> dict[int, Convolution]:

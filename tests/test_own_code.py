@@ -1,0 +1,148 @@
+"""What a person's own environment or network does wrong is said in one line that names it."""
+
+import re
+
+import gymnasium as gym
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import impala_tf
+from impala_tf import environments, spaces
+from impala_tf.config import Config, SettingError
+from impala_tf.networks import make_agent
+
+L = keras.layers
+FRAME = gym.spaces.Box(0, 255, (4, 4, 1), np.uint8)
+SPACE = gym.spaces.Dict(frame=FRAME, vector=gym.spaces.Box(-9, 9, (3,)), more=gym.spaces.Tuple([FRAME]))
+
+
+def observation(**changed):
+    return (
+        dict(frame=np.zeros([4, 4, 1], np.uint8), vector=np.zeros(3, np.float32), more=(np.zeros([4, 4, 1], "u1"),))
+        | changed
+    )
+
+
+class Wrong(gym.Env):
+    """The methods given take the place of right ones."""
+
+    observation_space = SPACE
+    action_space = gym.spaces.Discrete(3)
+
+    def __init__(self, reset=lambda t: (observation(), {}), step=lambda t: (observation(), 0.0, t == 5, False, {})):
+        self.do_reset, self.do_step = reset, step
+        self.t = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.t = 0
+        return self.do_reset(self.t)
+
+    def step(self, action):
+        self.t += 1
+        return self.do_step(self.t)
+
+
+def own_bug(t):
+    raise KeyError("my own bug")
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (dict(reset=lambda t: observation()), "its reset returned a dict; must be observation, info"),
+        (
+            dict(step=lambda t: (observation(), 0.0, False, {})),
+            "its step returned 4 values; must be observation, reward",
+        ),
+        (dict(reset=own_bug), r"not reset and stepped: KeyError: 'my own bug' \(.*test_own_code.py, line \d+\)"),
+        (
+            dict(reset=lambda t: (observation(frame=np.zeros([4, 4, 1], np.float32)), {})),
+            "observation of its reset is not of its observation space: its part 'frame' has dtype float32, not uint8",
+        ),
+        (
+            dict(step=lambda t: (observation(more=(np.zeros([4, 4], np.uint8),)), 0.0, False, False, {})),
+            r"observation of its step .*: its part 'more/0' has shape \(4, 4\), not \(4, 4, 1\)",
+        ),
+        (dict(reset=lambda t: (dict(frame=1), {})), r"has the parts \['frame'\], not \['frame', 'more', 'vector'\]"),
+        (dict(reset=lambda t: ([1, 2, 3], {})), "is a list, not a dict"),
+    ],
+)
+def test_environments(methods, message):
+    gym.register("tests/Wrong-v0", lambda: Wrong(**methods), disable_env_checker=True)
+    try:
+        with pytest.raises(SettingError, match=rf"^--env_id=tests/Wrong-v0: .*{message}"):
+            environments.spec_of(Config(env_id="tests/Wrong-v0"))
+    finally:
+        gym.registry.pop("tests/Wrong-v0")
+
+
+def test_what_the_vectors_cast_is_no_mistake():
+    casts = observation(vector=[1, 2.0, 3], frame=np.zeros([4, 4, 1], bool))
+    assert spaces.misfit(SPACE, casts) is None
+    assert spaces.misfit(gym.spaces.Discrete(3), 2) is None
+    assert spaces.misfit(gym.spaces.Text(5), "hello") is None
+    assert spaces.misfit(gym.spaces.Text(5), 5) == "is a int, not a text"
+
+
+@pytest.mark.parametrize(
+    ("step", "what"),
+    [
+        (lambda t: (observation(), float("nan") if t == 3 else 0.0, False, False, {}), "nan in its reward"),
+        (
+            lambda t: (observation(vector=np.full(3, np.inf if t == 3 else 0, "f")), 0.0, False, False, {}),
+            "inf in its observation 'vector'",
+        ),
+    ],
+)
+def test_a_run_ends_with_the_environment_that_is_not_finite(tmp_path, step, what):
+    config = Config(env_id="NotFinite-v0", total_environment_frames=10_000, logdir=str(tmp_path), xla="off")
+    with pytest.raises(SettingError, match=f"^--env_id=NotFinite-v0: gave {what}; all must be finite"):
+        impala_tf.train(config, make_env=lambda: Wrong(step=step))
+
+
+class Unbatched(L.Layer):
+    def call(self, observation):
+        return tf.reshape(tf.cast(observation["vector"], tf.float32), [1, -1])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda space: None, "returned NoneType; must be a Keras layer"),
+        (lambda: None, r"failed: TypeError: .* takes 0 positional arguments but 1 was given"),
+        (lambda space: own_bug(0), r"failed: KeyError: 'my own bug' \(.*test_own_code.py, line \d+\)"),
+        (lambda space: keras.Sequential([L.Flatten(), L.Dense(3)]), "its layer failed on two observations: "),
+        (lambda space: L.Lambda(lambda x: x["vector"][:, None]), r"float32.* \[2, 1, 3\] of two observations; must be"),
+        (lambda space: L.Lambda(lambda x: x["vector"][:, 0]), r"float32.* \[2\] of two observations; must be"),
+        (lambda space: Unbatched(), r"float32.* \[1, 6\] of two observations; must be float32 \[2, F\]"),
+        (lambda space: L.Lambda(lambda x: tf.cast(x["vector"], tf.int32)), r"int32.* \[2, 3\] of two observations"),
+        (lambda space: L.Lambda(lambda x: [x["vector"]]), "made a list of two observations"),
+    ],
+)
+def test_networks(make, message):
+    with pytest.raises(SettingError, match=f"^make_torso: .*{message}") as error:
+        make_agent(Config(), SPACE, gym.spaces.Discrete(2), make)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_a_wrong_network_leaves_no_log_directory(tmp_path):
+    config = Config(env_id="tests.environments:tests/Counting-v0", logdir=str(tmp_path / "run"))
+    with pytest.raises(SettingError, match=r"^make_torso: returned NoneType"):
+        impala_tf.train(config, make_torso=lambda space: None)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["make_env", "make_torso"])
+def test_what_is_no_function(name):
+    with pytest.raises(SettingError, match=re.escape(f"{name}: must be a function or a class, not a Wrong")):
+        impala_tf.train(Config(env_id="Mine-v0"), **{name: Wrong()})
+
+
+def test_ids_that_are_not_known_from_here():
+    with pytest.raises(SettingError, match=r"an id of your own needs its module: my_module:MyEnv-v0$"):
+        environments.spec_of(Config(env_id="Countin-v0"))
+    with pytest.raises(SettingError, match=r"did you mean tests/Counting-v0 [^;]*\?$"):
+        environments.spec_of(Config(env_id="tests.environments:tests/Countin-v0"))
