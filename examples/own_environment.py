@@ -61,7 +61,11 @@ def main(total_environment_frames=500_000):
         env_id="MyCatch-v0", total_environment_frames=total_environment_frames, learning_rate=0.003
     )
     summary = impala_tf.train(config, make_env=Catch, make_torso=make_torso)
-    print(f"mean return {summary.mean_return:.2f} after {summary.environment_frames:,} frames")
+    print(
+        f"mean return {summary.mean_return:.2f} after {summary.environment_frames:,} frames\n"
+        f"evaluate: python -m impala_tf.evaluate --saved_model={summary.logdir.path}/saved_model "
+        "--env_id=examples.own_environment:Catch-v0"
+    )
     return summary
 
 

@@ -184,6 +184,7 @@ def supervise(run: Run, request: signals.Request) -> None:
         maxinterval=interval,
         dynamic_ncols=True,
     ) as bar:
+        bar.set_postfix_str("building graphs")
         try:
             while not wait(run, request, run.config.log_every_secs, profile):
                 show(run, bar)
@@ -213,7 +214,9 @@ def wait(run: Run, request: signals.Request, seconds: float, profile: Profile | 
 
 def show(run: Run, bar: tqdm.tqdm) -> None:
     run.metrics.write_row(run.queue.size())
-    bar.set_postfix_str(f"return {run.metrics.mean_return():.1f}, lag {run.metrics.last_lag:.1f}", refresh=False)
+    mean = run.metrics.mean_return()
+    text = "no episode has ended" if np.isnan(mean) else f"return {mean:.4g}"
+    bar.set_postfix_str(f"{text}, lag {run.metrics.last_lag:.1f}", refresh=False)
     bar.update(run.learner.environment_frames - bar.n)
 
 
