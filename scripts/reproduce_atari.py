@@ -17,7 +17,7 @@ EXPERIMENTS = [
         "pong",
         "Pong, shallow",
         (*SHORT, "--env_id=ALE/Pong-v5"),
-        {1_000_000: 18, 2_000_000: 18},
+        {2_000_000: 18},
         4,
     ),
     Experiment(
