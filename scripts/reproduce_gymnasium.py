@@ -12,10 +12,10 @@ from reproducing import Experiment, main
 CONTROL = "--flagfile=flags/mujoco.flags"
 
 
-def task(name: str, env_id: str, steps: int, bar: float, *flags: str, action_repeat: int = 1) -> Experiment:
+def task(name: str, env_id: str, steps: int, bar: float | None, *flags: str, action_repeat: int = 1) -> Experiment:
     flags = (*flags, f"--env_id={env_id}", f"--total_environment_frames={steps * action_repeat}")
     title = env_id.removeprefix("impala_tf/") + {"memory_lstm": ", LSTM", "memory_without": ", no memory"}.get(name, "")
-    return Experiment(name, title, flags, {steps: bar}, action_repeat)
+    return Experiment(name, title, flags, {} if bar is None else {steps: bar}, action_repeat)
 
 
 MEMORY = ("--num_envs_per_actor=16", "--entropy_cost=0.01")
@@ -32,7 +32,7 @@ EXPERIMENTS = [
          "--entropy_cost=0.01", "--separate_value_network=false", "--learning_rate=0.001", "--epsilon=1e-05",
          "--initial_mean_square=0.01"),
     task("memory_lstm", "impala_tf/MemoryChain-v0", 500_000, 0.9, "--core=lstm", *MEMORY),
-    task("memory_without", "impala_tf/MemoryChain-v0", 500_000, 0.9, *MEMORY),
+    task("memory_without", "impala_tf/MemoryChain-v0", 500_000, None, *MEMORY),
 ]  # fmt: skip
 
 if __name__ == "__main__":

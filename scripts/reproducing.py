@@ -155,6 +155,9 @@ def draw(experiments: list[Experiment], curves: list[dict], path: pathlib.Path) 
             means = [(float(row["low"]) + float(row["high"])) / 2 for row in points]
             spread = [(float(row["high"]) - float(row["low"])) / 2 for row in points]
             axis.errorbar(xs, means, spread, fmt="s:", capsize=3, markersize=4, label=label)
+        if experiment.milestones:
+            xs = [steps / 1e6 for steps in experiment.milestones]
+            axis.plot(xs, list(experiment.milestones.values()), "k_", markersize=12, label="to reach")
         axis.set_title(experiment.title)
         axis.set_xlabel("million agent steps")
         axis.set_ylabel("mean return of the last 100 episodes")
