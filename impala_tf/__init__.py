@@ -45,6 +45,7 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
     from impala_tf.startup import import_tensorflow
 
     # Everything that can be wrong is checked before TensorFlow is imported, which takes seconds.
+    environments.forget()
     environments.spec_for_training(config)
     logdir = LogDir(config, command_line.warn)
     import_tensorflow()

@@ -13,6 +13,7 @@ from absl import flags
 import impala_tf
 from impala_tf import command_line
 from impala_tf.config import Config, SettingError
+from impala_tf.messages import number
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def train(config: Config) -> None:
     summary = impala_tf.train(config)
     print(
         f"frames: {summary.environment_frames:,} in {summary.seconds:.1f} s of training, {summary.updates:,} updates\n"
-        f"mean return of the last 100 of {summary.episodes:,} episodes: {summary.mean_return:.4g}\n"
+        f"mean return of the last 100 of {summary.episodes:,} episodes: {number(summary.mean_return)}\n"
         f"{summary.bottleneck}\n"
         f"log directory: {summary.logdir.path}\n"
         f"evaluate: python -m impala_tf.evaluate --saved_model={summary.logdir.path / SAVED_MODEL}"

@@ -28,6 +28,7 @@ class LogDir:
 
     def __init__(self, config: Config, warn: Callable[[str], None]):
         self.path = pathlib.Path(config.logdir) if config.logdir else _new_directory(config.env_id)
+        self._is_new = not self.path.exists()
         self.checkpoints = self.path / "checkpoints"
         self.checkpoint = None
         found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
@@ -68,9 +69,10 @@ class LogDir:
         return f"LogDir({str(self.path)!r})"
 
     def remove_if_empty(self) -> None:
-        """Of a run that never began."""
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
+        """Of a run that never began; a directory that was there before it stays."""
+        if self._is_new:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
 
     def write_settings(self, config: Config) -> None:
         """Writes the flag file; sets aside the CSV files of a run that left no checkpoint to go on from."""

@@ -1,10 +1,15 @@
-"""Errors and spaces in one line, for messages to people."""
+"""Errors, spaces and numbers in one line, for messages to people."""
 
+import os
 import pathlib
 import re
+import sysconfig
 import traceback
 
-PACKAGE = str(pathlib.Path(__file__).parent)
+# Where code is that the user did not write.
+_NOT_THE_USERS = (
+    f"{pathlib.Path(__file__).parent}{os.sep}", f"{sysconfig.get_paths()['stdlib']}{os.sep}", "site-packages", "<frozen",
+)  # fmt: skip
 LONGEST = 300
 
 
@@ -13,12 +18,17 @@ def one_line(value: object) -> str:
     return " ".join(str(value).split())
 
 
+def number(value: float) -> str:
+    """Four digits, and large ones whole."""
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
 def with_place(error: Exception) -> str:
-    """An error of the user's code with the last line of it that it came through, neither ours nor a library's."""
+    """An error of the user's code with the last line of it that it came through."""
     # Keras writes in colour and appends all arguments.
     text = one_line(re.sub(r"\x1b\[\d*m", "", str(error).partition("Arguments received")[0]))
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    ours = ("site-packages", PACKAGE)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(part in f.filename for part in ours)]
-    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not any(part in frame.filename for part in _NOT_THE_USERS)]
+    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {text}{place}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# `timeout`, a shell and a batch system each signal the process and its group: one wish to stop, several signals.
+# `timeout` and batch systems signal the process and its group: one wish to stop, several signals.
 SAME_WISH_SECS = 1.0
 
 

@@ -1,13 +1,14 @@
 """Observation spaces without TensorFlow: their parts, which network takes a part, and batches of them as arrays."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from impala_tf.config import Config, SettingError
+from impala_tf.messages import with_place
 from impala_tf.startup import import_own
 
 SUPPORTED = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Text", "Tuple", "Dict")
@@ -73,13 +74,13 @@ def as_arrays(space: gym.Space, batch: Any) -> Any:
     return np.asarray(batch, space.dtype)
 
 
-def parts_of(observation: Any) -> list[np.ndarray]:
-    """The arrays of a nest, in the order of `leaves`."""
-    if isinstance(observation, dict):
-        return [part for key in sorted(observation) for part in parts_of(observation[key])]
-    if isinstance(observation, tuple):
-        return [part for item in observation for part in parts_of(item)]
-    return [observation]
+def parts_of(observation: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of a nest and their names: "", or the keys on the way with / between."""
+    if isinstance(observation, dict | tuple):
+        for key, part in observation.items() if isinstance(observation, dict) else enumerate(observation):
+            yield from parts_of(part, f"{name}/{key}" if name else str(key))
+    else:
+        yield name, observation
 
 
 def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
@@ -90,11 +91,11 @@ def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
     whose = f"its part {name!r} " if name else ""
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
         is_dict = isinstance(space, gym.spaces.Dict)
-        if not isinstance(observation, dict if is_dict else tuple | list):
+        if not isinstance(observation, Mapping if is_dict else tuple | list):
             return f"{whose}is a {type(observation).__name__}, not a {'dict' if is_dict else 'tuple'}"
         both: tuple[Any, Any] = (space.spaces, observation)
         wanted, given = (x if is_dict else dict(enumerate(x)) for x in both)
-        if set(wanted) != set(given):
+        if not set(wanted) <= set(given):  # Of what it has besides nobody learns.
             return f"{whose}has the parts {sorted(given, key=str)}, not {sorted(wanted, key=str)}"
         words = (misfit(wanted[key], given[key], f"{name}/{key}" if name else str(key)) for key in wanted)
         return next(filter(None, words), None)
@@ -117,8 +118,8 @@ def own_function(name: str) -> Callable:
     module, _, function = name.partition(":")
     try:
         found = getattr(import_own(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingError(f"--network={name}: cannot be imported ({error})") from error
+    except Exception as error:
+        raise SettingError(f"--network={name}: cannot be imported ({with_place(error)})") from error
     if not callable(found):
         raise SettingError(f"--network={name}: is no function")
     return found

@@ -37,7 +37,8 @@ def _filtered_stderr() -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(real, 2)
         os.close(real)
-        filtering.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # A process that was started meanwhile holds its pipe.
+            filtering.wait(timeout=1)
 
 
 def import_own(module: str) -> Any:

@@ -21,6 +21,7 @@ from impala_tf.export import export
 from impala_tf.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.learner import Learner, default_device
 from impala_tf.logdir import BEST_MODEL, SAVED_MODEL, LogDir
+from impala_tf.messages import number
 from impala_tf.metrics import Metrics
 from impala_tf.networks import Agent, make_agent
 from impala_tf.partial_actor import PartialActor
@@ -215,7 +216,7 @@ def wait(run: Run, request: signals.Request, seconds: float, profile: Profile | 
 def show(run: Run, bar: tqdm.tqdm) -> None:
     run.metrics.write_row(run.queue.size())
     mean = run.metrics.mean_return()
-    text = "no episode has ended" if np.isnan(mean) else f"return {mean:.4g}"
+    text = "no episode has ended" if np.isnan(mean) else f"return {number(mean)}"
     bar.set_postfix_str(f"{text}, lag {run.metrics.last_lag:.1f}", refresh=False)
     bar.update(run.learner.environment_frames - bar.n)
 

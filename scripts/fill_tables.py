@@ -91,7 +91,9 @@ def games() -> str:
                     f"{median['agent_steps'] / 1e6:.2g}M",
                     f"{median['training_secs'] / 60:.1f}",
                     # The mean over several games says little; their exports have normalised scores.
-                    runs[0]["sampled"] if "norm" in runs[0]["sampled"] else f"{median['final_mean_return']:.4g}",
+                    "; ".join(run["sampled"] for run in runs)
+                    if "norm" in runs[0]["sampled"]
+                    else f"{median['final_mean_return']:.4g}",
                     "; ".join(run["greedy"] for run in runs),
                 ]
             )

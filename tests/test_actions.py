@@ -206,20 +206,21 @@ def test_centred_frames(network):
 
 
 def test_returns_are_divided_in_the_loss():
-    """With a spread of 2 the loss is that of half the rewards."""
+    """With spreads of 2 and 10 for two tasks the loss is that of rewards that were divided by these."""
     space, actions = gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(3)
     config = Config(normalise_returns=True, reward_clipping="none")
-    agent = make_agent(config, space, actions)
-    unroll = in_groups(make_unroll())
-    halved = unroll._replace(env_outputs=unroll.env_outputs._replace(reward=unroll.env_outputs.reward / 2))
-    expected = batch_loss(agent, halved, config).total
-    agent.statistics[1].assign([4.0])
-    np.testing.assert_allclose(batch_loss(agent, unroll, config).total, expected, rtol=1e-5)
-    assert abs(float(expected) - float(batch_loss(agent, halved, config).total)) > 1e-3
+    agent = make_agent(config, space, actions, num_tasks=2)
+    unroll = make_unroll()._replace(task=tf.constant([0, 1, 1, 0]))
+    rows = unroll.env_outputs
+    divided = unroll._replace(env_outputs=rows._replace(reward=rows.reward / [2.0, 10.0, 10.0, 2.0]))
+    expected = batch_loss(agent, in_groups(divided), config).total
+    agent.statistics[1].assign([4.0, 100.0])
+    np.testing.assert_allclose(batch_loss(agent, in_groups(unroll), config).total, expected, rtol=1e-5)
+    assert abs(float(expected) - float(batch_loss(agent, in_groups(divided), config).total)) > 1e-3
 
 
 def test_each_task_has_its_own_spread_of_returns():
-    """Returns of task 1 are ten times those of task 0; in the loss both come out alike."""
+    """Returns of task 1 are ten times those of task 0, and so is its spread."""
     space, actions = gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(3)
     agent = make_agent(Config(normalise_returns=True), space, actions, num_tasks=3)
     unroll = make_unroll()

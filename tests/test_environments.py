@@ -1,5 +1,6 @@
 import hashlib
 import importlib.metadata
+import os
 import sys
 
 import gymnasium as gym
@@ -128,6 +129,27 @@ def test_time_limits_against_hand_stepped_physics(env_id, state_of, unit, tolera
                 continue  # EnvPool's pendulum clips its speed after it has moved by it.
             np.testing.assert_allclose(rows.observation[t + 1, i], observation, atol=tolerance)
             np.testing.assert_allclose(rows.reward[t + 1, i], reward, atol=tolerance)
+
+
+@needs_envpool
+@pytest.mark.parametrize("settings", [{}, dict(envs_per_step=2)])
+def test_envpool_with_a_dict_observation(settings):
+    config = Config(env_id="CheetahRun-v1", vectorization="envpool", **settings)
+    made = environments.make_partial_environment if settings else environments.make_vector_environment
+    environment = made(config, 1, 0, 4)
+    row = environment.reset()
+    row = row[1] if settings else row
+    assert {name: part.shape[1:] for name, part in row.observation.items()} == {"position": (8,), "velocity": (9,)}
+    environment.close()
+
+
+def test_environments_in_processes_are_not_signalled_with_ours():
+    environment = make("CartPole-v1", num_envs=2, vectorization="async")
+    processes = environment._env.processes
+    environment.reset()
+    assert all(os.getpgid(process.pid) != os.getpgid(0) for process in processes)
+    environment.close()
+    assert not any(process.is_alive() for process in processes)
 
 
 @pytest.mark.parametrize("vectorization", ["native", "sync", pytest.param("envpool", marks=needs_envpool)])

@@ -1,6 +1,8 @@
 """What a person's own environment or network does wrong is said in one line that names it."""
 
 import re
+import time
+import types
 
 import gymnasium as gym
 import keras
@@ -9,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import impala_tf
-from impala_tf import environments, spaces
+from impala_tf import environments, spaces, startup
 from impala_tf.config import Config, SettingError
 from impala_tf.networks import make_agent
 
@@ -78,9 +80,20 @@ def test_environments(methods, message):
         gym.registry.pop("tests/Wrong-v0")
 
 
+def test_large_numbers_are_finite():
+    environment = environments.make_vector_environment(Config(env_id="CartPole-v1", vectorization="sync"), 1, 0, 2)
+    row = environment.reset()
+    large = np.full([2, 4], 3e38, np.float32)
+    no = np.zeros(2, bool)
+    row = environment._episodes.row(slice(None), np.full(2, 3e38, np.float32), no, no, large, {})
+    assert (row.observation == large).all()
+    environment.close()
+
+
 def test_what_the_vectors_cast_is_no_mistake():
     casts = observation(vector=[1, 2.0, 3], frame=np.zeros([4, 4, 1], bool))
     assert spaces.misfit(SPACE, casts) is None
+    assert spaces.misfit(SPACE, types.MappingProxyType(casts | dict(besides=1))) is None
     assert spaces.misfit(gym.spaces.Discrete(3), 2) is None
     assert spaces.misfit(gym.spaces.Text(5), "hello") is None
     assert spaces.misfit(gym.spaces.Text(5), 5) == "is a int, not a text"
@@ -98,7 +111,7 @@ def test_what_the_vectors_cast_is_no_mistake():
 )
 def test_a_run_ends_with_the_environment_that_is_not_finite(tmp_path, step, what):
     config = Config(env_id="NotFinite-v0", total_environment_frames=10_000, logdir=str(tmp_path), xla="off")
-    with pytest.raises(SettingError, match=f"^--env_id=NotFinite-v0: gave {what}; all must be finite"):
+    with pytest.raises(SettingError, match=f"^--env_id=NotFinite-v0: gave {what}; replace it in the environment"):
         impala_tf.train(config, make_env=lambda: Wrong(step=step))
 
 
@@ -114,10 +127,13 @@ class Unbatched(L.Layer):
         (lambda: None, r"failed: TypeError: .* takes 0 positional arguments but 1 was given"),
         (lambda space: own_bug(0), r"failed: KeyError: 'my own bug' \(.*test_own_code.py, line \d+\)"),
         (lambda space: keras.Sequential([L.Flatten(), L.Dense(3)]), "its layer failed on two observations: "),
-        (lambda space: L.Lambda(lambda x: x["vector"][:, None]), r"float32.* \[2, 1, 3\] of two observations; must be"),
-        (lambda space: L.Lambda(lambda x: x["vector"][:, 0]), r"float32.* \[2\] of two observations; must be"),
-        (lambda space: Unbatched(), r"float32.* \[1, 6\] of two observations; must be float32 \[2, F\]"),
-        (lambda space: L.Lambda(lambda x: tf.cast(x["vector"], tf.int32)), r"int32.* \[2, 3\] of two observations"),
+        (
+            lambda space: L.Lambda(lambda x: x["vector"][:, None]),
+            r"made float32 \[2, 1, 3\] of two observations; must be",
+        ),
+        (lambda space: L.Lambda(lambda x: x["vector"][:, 0]), r"made float32 \[2\] of two observations; must be"),
+        (lambda space: Unbatched(), r"made float32 \[1, 6\] of two observations; must be float32 \[2, F\]"),
+        (lambda space: L.Lambda(lambda x: tf.cast(x["vector"], tf.int32)), r"made int32 \[2, 3\] of two observations"),
         (lambda space: L.Lambda(lambda x: [x["vector"]]), "made a list of two observations"),
     ],
 )
@@ -128,11 +144,54 @@ def test_networks(make, message):
     assert len(str(error.value)) < 600
 
 
+def test_modules_that_fail(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "failing_module.py").write_text("import json\njson.loads('{')\n")
+    place = r"JSONDecodeError: .* \(.*failing_module.py, line 2\)"
+    with pytest.raises(SettingError, match=rf"^--env_id=failing_module:A-v0: .* cannot be imported: {place}$"):
+        environments.spec_of(Config(env_id="failing_module:A-v0"))
+    with pytest.raises(SettingError, match=rf"^--network=failing_module:f: cannot be imported \({place}\)$"):
+        environments.spec_of(Config(network="failing_module:f"))
+
+
+def test_a_module_that_starts_a_process_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "starting_module.py").write_text("import subprocess\nserver = subprocess.Popen(['sleep', '60'])\n")
+    began = time.monotonic()
+    startup.import_own("starting_module").server.kill()
+    assert time.monotonic() - began < 30
+
+
+def test_an_environment_that_was_mended_is_looked_at_anew(tmp_path):
+    """In a notebook: the same name, first broken, then with a mask."""
+    mask = {"action_mask": np.array([1, 1, 0], np.int8)}
+    config = Config(env_id="Mended-v0", total_environment_frames=200, num_envs_per_actor=2, batch_size=2, xla="off",
+                    num_actors=1, logdir=str(tmp_path))  # fmt: skip
+    with pytest.raises(SettingError, match="KeyError: 'my own bug'"):
+        impala_tf.train(config, make_env=lambda: Wrong(reset=own_bug))
+    taken = set()
+
+    class Mended(Wrong):
+        def step(self, action):
+            taken.add(int(action))
+            return super().step(action)
+
+    def step(t):
+        return observation(), 0.0, t == 5, False, mask
+
+    impala_tf.train(config, make_env=lambda: Mended(lambda t: (observation(), mask), step))
+    assert taken == {0, 1}
+
+
 def test_a_wrong_network_leaves_no_log_directory(tmp_path):
     config = Config(env_id="tests.environments:tests/Counting-v0", logdir=str(tmp_path / "run"))
     with pytest.raises(SettingError, match=r"^make_torso: returned NoneType"):
         impala_tf.train(config, make_torso=lambda space: None)
     assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    with pytest.raises(SettingError, match=r"^make_torso: returned NoneType"):
+        impala_tf.train(config, make_torso=lambda space: None)
+    assert (tmp_path / "run").exists(), "it was there before"
 
 
 @pytest.mark.parametrize("name", ["make_env", "make_torso"])

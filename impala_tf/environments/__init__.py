@@ -5,7 +5,7 @@ Nothing here imports TensorFlow. Importing this package registers the ids of `ca
 
 from impala_tf.environments import cartpole, dmlab, suites, tasks
 from impala_tf.environments.backends import IN_THREADS, cores
-from impala_tf.environments.making import make_partial_environment, make_vector_environment
+from impala_tf.environments.making import forget, make_partial_environment, make_vector_environment
 from impala_tf.environments.specs import EnvironmentSpec, for_evaluation, spec_for_training, spec_of
 from impala_tf.environments.vector import JoinedEnvironment, PartialEnvironment, VectorEnvironment
 
@@ -21,6 +21,7 @@ __all__ = [
     "VectorEnvironment",
     "cores",
     "for_evaluation",
+    "forget",
     "make_partial_environment",
     "make_vector_environment",
     "spec_for_training",

@@ -84,8 +84,10 @@ def make_vector(
 
 
 def _in_process(make: Callable[[], gym.Env]) -> gym.Env:
-    # Ctrl-C goes to every process of the terminal; the main one decides what it means.
+    # Signals go to whole groups of processes (Ctrl-C, `timeout`); the main process decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
     return make()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from impala_tf import action_spaces, spaces
 from impala_tf.config import Config
-from impala_tf.environments import atari, suites
+from impala_tf.environments import atari, single, suites
 from impala_tf.environments.backends import make_in_threads, make_vector, vectorization_of
 from impala_tf.environments.specs import EnvironmentSpec, spec_of, spec_of_task
 from impala_tf.environments.vector import PartialEnvironment, Task, VectorEnvironment
@@ -67,6 +67,13 @@ def _known_spec(config: Config) -> EnvironmentSpec:
 def _joint_spaces(config: Config) -> tuple[tuple[int, ...] | None, gym.Space]:
     spec = spec_of(config)
     return None if spaces.is_nested(spec.observation_space) else spec.observation_space.shape, spec.action_space
+
+
+def forget() -> None:
+    """Looks at every environment anew: an id may mean another one now."""
+    single.forget()
+    _known_spec.cache_clear()
+    _joint_spaces.cache_clear()
 
 
 def _seeds(seed: int, actor: int, num_envs: int) -> list[int]:

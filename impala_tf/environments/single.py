@@ -32,6 +32,7 @@ def make_one(config: Config, settings: dict) -> gym.Env:
     return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
 
 
+@functools.lru_cache(maxsize=64)  # Some take long to reset.
 def try_one(config: Config) -> tuple[gym.Space, gym.Space]:
     """Observation and action space of an environment that was made, reset and stepped once.
 
@@ -49,6 +50,7 @@ def try_one(config: Config) -> tuple[gym.Space, gym.Space]:
         if spaces.unsupported(space) is None and action_spaces.is_supported(env.action_space):
             _check_fit(whose, "reset", space, env.reset(seed=0), ("observation", "info"))
             if not spaces.has_mask(space):  # Else a sample may be an impossible action.
+                env.action_space.seed(0)
                 emitted = env.step(env.action_space.sample())
                 _check_fit(whose, "step", space, emitted, ("observation", "reward", "terminated", "truncated", "info"))
     except SettingError:
@@ -61,17 +63,25 @@ def try_one(config: Config) -> tuple[gym.Space, gym.Space]:
 
 
 def _check_fit(whose: str, method: str, space: gym.Space, emitted: Any, names: tuple[str, ...]) -> None:
-    if not isinstance(emitted, tuple) or len(emitted) != len(names):
-        given = f"{len(emitted)} values" if isinstance(emitted, tuple) else f"a {type(emitted).__name__}"
+    is_sequence = isinstance(emitted, tuple | list)
+    if not is_sequence or len(emitted) != len(names):
+        given = f"{len(emitted)} values" if is_sequence else f"a {type(emitted).__name__}"
         raise SettingError(f"{whose}: its {method} returned {given}; must be {', '.join(names)}")
     words = spaces.misfit(space, emitted[0])
     if words:
         raise SettingError(f"{whose}: the observation of its {method} is not of its observation space: {words}")
 
 
-@functools.lru_cache(maxsize=64)  # Asked for every environment.
 def masks_actions(spec_id: str) -> bool:
     """Whether the environment says in `info` which actions are possible; its own observation may say it already."""
+    try:
+        return _masks_actions(spec_id)
+    except Exception:  # `try_one` says what is wrong with it.
+        return False
+
+
+@functools.lru_cache(maxsize=64)  # Asked for every environment.
+def _masks_actions(spec_id: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         env = gym.make(spec_id)
@@ -80,11 +90,13 @@ def masks_actions(spec_id: str) -> bool:
         with contextlib.closing(env):
             if not masks or spaces.unsupported(space) is not None:
                 return False
-            try:
-                _, info = env.reset(seed=0)
-            except Exception:  # `try_one` says what is wrong with it.
-                return False
-    return isinstance(info, dict) and info.get(spaces.ACTION_MASK) is not None
+            return env.reset(seed=0)[1].get(spaces.ACTION_MASK) is not None
+
+
+def forget() -> None:
+    """An id may mean another environment now."""
+    try_one.cache_clear()
+    _masks_actions.cache_clear()
 
 
 def gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
@@ -96,10 +108,9 @@ def gym_spec(config: Config) -> gym.envs.registration.EnvSpec:
         try:
             import_own(module)
         except Exception as error:
-            raise SettingError(
-                f"--env_id={env_id}: {module} cannot be imported: {with_place(error)}; "
-                f"run where `import {module}` works"
-            ) from error
+            missing = isinstance(error, ModuleNotFoundError) and module.startswith(error.name or module)
+            hint = f"; run where `import {module}` works" if missing else ""
+            raise SettingError(f"--env_id={env_id}: {module} cannot be imported: {with_place(error)}{hint}") from error
     try:
         if env_id.startswith("ALE/"):
             atari.register(env_id)

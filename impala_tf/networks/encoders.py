@@ -109,9 +109,9 @@ def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer
         features = torso(observations)
     except Exception as error:
         raise SettingError(f"{what}: its layer failed on two observations: {with_place(error)}") from error
-    shape, dtype = getattr(features, "shape", None), getattr(features, "dtype", type(features).__name__)
-    if shape is None or len(shape) != 2 or shape[0] != 2 or dtype != tf.float32:
-        given = f"{dtype} {list(shape)}" if shape is not None else f"a {dtype}"
+    shape = getattr(features, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] != 2 or features.dtype != tf.float32:
+        given = f"a {type(features).__name__}" if shape is None else f"{features.dtype.name} {list(shape)}"
         raise SettingError(f"{what}: its layer made {given} of two observations; must be float32 [2, F]")
     return torso
 
