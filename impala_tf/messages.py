@@ -7,9 +7,8 @@ import sysconfig
 import traceback
 
 # Where code is that the user did not write.
-_NOT_THE_USERS = (
-    f"{pathlib.Path(__file__).parent}{os.sep}", f"{sysconfig.get_paths()['stdlib']}{os.sep}", "site-packages", "<frozen",
-)  # fmt: skip
+_OURS, _PYTHONS = str(pathlib.Path(__file__).parent), sysconfig.get_paths()["stdlib"]
+_NOT_THE_USERS = (_OURS + os.sep, _PYTHONS + os.sep, "site-packages", "<frozen")
 LONGEST = 300
 
 

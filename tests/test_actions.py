@@ -165,6 +165,9 @@ def test_a_mask_of_the_wrong_size_is_named():
         observation_space = gym.spaces.Dict(action_mask=gym.spaces.MultiBinary(3), x=gym.spaces.Box(-1, 1, (1,)))
         action_space = gym.spaces.Discrete(2)
 
+        def reset(self, *, seed=None, options=None):
+            return self.observation_space.sample(), {}
+
     gym.register("tests/WrongMask-v0", Wrong, disable_env_checker=True)
     with pytest.raises(SettingError, match=r"its action_mask has 3 entries, but Discrete\(2\) needs 2"):
         environments.spec_of(Config(env_id="tests/WrongMask-v0"))
