@@ -14,6 +14,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -81,9 +82,8 @@ def time_tensorflow(network: str, threads: int, secs: float) -> list[float]:
     return times
 
 
-def time_torch(network: str, threads: int, secs: float) -> list[float]:
-    """The same in PyTorch, with its weights and frames in the channels-last order, which is its faster one here."""
-    import torch
+def torch_network(network: str) -> Any:
+    """The network as a PyTorch module: frames [N, height, width, 4] -> logits [N, A], baselines [N]."""
     from torch import nn
     from torch.nn import functional
 
@@ -117,6 +117,15 @@ def time_torch(network: str, threads: int, secs: float) -> list[float]:
             features = functional.relu(self.output(features.permute(0, 2, 3, 1).flatten(1)))
             return self.policy(features), self.baseline(features)[:, 0]
 
+    return Network()
+
+
+def time_torch(network: str, threads: int, secs: float) -> list[float]:
+    """The same in PyTorch, with its weights and frames in the channels-last order, which is its faster one here."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     random = np.random.default_rng(0)
@@ -124,7 +133,7 @@ def time_torch(network: str, threads: int, secs: float) -> list[float]:
     rewards = torch.from_numpy(random.normal(size=(T, B)).astype(np.float32))
     behaviour, actions = torch.zeros(T, B, NUM_ACTIONS), torch.zeros(T, B, dtype=torch.int64)
     discounts, valid = torch.full((T, B), 0.99), torch.ones(T, B)
-    model = Network()
+    model = torch_network(network)
     model(frames[:1])
     model = model.to(memory_format=torch.channels_last)
     parameters = list(model.parameters())

@@ -31,19 +31,16 @@ class RunningMoments:
         values = tf.cast(values, tf.float32)
         weights = tf.cast(counts, tf.float32)
         num = tf.reduce_sum(weights, axis=0)
-        ones = [1] * (mean.shape.rank - count.shape.rank)
-
-        def spread(x: tf.Tensor) -> tf.Tensor:
-            return tf.reshape(x, tf.concat([tf.shape(x), ones], axis=0)) if ones else x
-
-        weights = spread(weights / tf.maximum(num, 1.0))
+        # The axes that a value has besides those that are counted.
+        more_axes = (..., *[tf.newaxis] * (mean.shape.rank - count.shape.rank))
+        weights = (weights / tf.maximum(num, 1.0))[more_axes]
         batch_mean = tf.reduce_sum(weights * values, axis=0)
         batch_variance = tf.reduce_sum(weights * tf.square(values - batch_mean), axis=0)
-        share = spread(num / tf.maximum(count + num, 1.0))
+        share = (num / tf.maximum(count + num, 1.0))[more_axes]
         delta = batch_mean - mean
         # The ones that the variance starts with have no weight: the count is 0 and the share 1.
         merged = variance * (1.0 - share) + batch_variance * share + tf.square(delta) * share * (1.0 - share)
-        variance.assign(tf.where(spread(num) > 0, merged, variance))
+        variance.assign(tf.where(num[more_axes] > 0, merged, variance))
         mean.assign(mean + delta * share)
         count.assign(count + num)
 
