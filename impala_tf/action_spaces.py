@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
+from impala_tf.messages import one_line
 from impala_tf.types import ArraySpec
 
 SUPPORTED = "Discrete, MultiDiscrete, MultiBinary, Box of floats, Tuple and Dict of these"
@@ -56,7 +57,7 @@ def _check_exact(space: gym.spaces.Discrete | gym.spaces.MultiDiscrete) -> None:
 
 def name_of(space: gym.Space) -> str:
     """The space in one line, for messages."""
-    return f"action space {' '.join(str(space).split())}"
+    return f"action space {one_line(space)}"
 
 
 def parts_of(space: gym.spaces.Tuple | gym.spaces.Dict) -> tuple[gym.Space, ...]:

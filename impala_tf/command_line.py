@@ -11,6 +11,7 @@ from absl import app, flags, logging
 
 from impala_tf import config as config_lib
 from impala_tf.config import Config, SettingError
+from impala_tf.messages import one_line
 
 USAGE_ERROR = 2
 
@@ -85,7 +86,7 @@ def _fail(message: str) -> NoReturn:
 
 def _explain(error: flags.Error, argv: Sequence[str]) -> str:
     """absl's message in one line, with the flag file and the line that it is about, if one is."""
-    message = " ".join(str(error).split())
+    message = one_line(error)
     if isinstance(error, flags.UnrecognizedFlagError):
         for path in _flag_files(argv):
             with contextlib.suppress(OSError), open(os.path.expanduser(path)) as file:

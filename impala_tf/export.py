@@ -14,6 +14,7 @@ from impala_tf import distributions
 from impala_tf.config import SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.logdir import INFO_FILE
+from impala_tf.messages import one_line
 from impala_tf.networks import Agent
 from impala_tf.spaces import leaves, zeros
 
@@ -105,9 +106,7 @@ class ExportedAgent:
             self._initial_state = self._model.signatures["initial_state"]
             self._names = json.loads((directory / INFO_FILE).read_text())["observation"]
         except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-            raise SettingError(
-                f"--saved_model={directory}: cannot be loaded ({' '.join(str(error).split())[:200]})"
-            ) from error
+            raise SettingError(f"--saved_model={directory}: cannot be loaded ({one_line(error)[:200]})") from error
 
     def check_fits(self, spec: EnvironmentSpec, env_id: str) -> None:
         """Raises SettingError when the environment's spaces are not those that the agent was made for."""
@@ -123,7 +122,7 @@ class ExportedAgent:
             has != wants
             or (_describe(distribution.action_shape, distribution.action_dtype), distribution.num_parameters) != wanted
         ):
-            space = " ".join(str(spec.action_space).split())
+            space = one_line(spec.action_space)
             raise SettingError(
                 f"--env_id={env_id}: its observations {_in_words(has)} and actions {space} do not fit the agent, which "
                 f"takes {_in_words(wants)} and acts by {wanted[0]}, of a policy with {wanted[1]} parameters"

@@ -8,6 +8,7 @@ import numpy as np
 
 from impala_tf import environments
 from impala_tf.config import Config, SettingError
+from impala_tf.messages import one_line
 from impala_tf.playing import Player, play
 from impala_tf.types import EnvOutput
 
@@ -42,7 +43,7 @@ def check_drawable(video: pathlib.Path, config: Config, task: int) -> None:
         picture = environment.render()
         environment.close()
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
     if not isinstance(picture, np.ndarray):
         raise SettingError(f"--video={video}: {config.env_id} cannot be drawn ({reason})")
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf import distributions
-from impala_tf.config import Config, SettingError
+from impala_tf.config import Config
 from impala_tf.networks.cores import Core, make_core
 from impala_tf.networks.encoders import centred_convolutions, make_torso, own_torso
 from impala_tf.networks.normalisation import RunningMoments
@@ -236,7 +236,7 @@ def make_agent(
         seen = without_mask(observation_space)
         torso = own_torso(torso_of, seen, "make_torso") if torso_of else make_torso(config, seen, seed)
         trunks.append(Trunk(torso, core))
-    agent = Agent(
+    return Agent(
         distributions.for_space(action_space, config),
         trunks,
         observation_space,
@@ -247,21 +247,6 @@ def make_agent(
         normalise_returns=config.normalise_returns,
         num_tasks=num_tasks,
     )
-    for trunk in trunks:
-        _check_variables(trunk.torso, config)
-    return agent
-
-
-def _check_variables(torso: keras.layers.Layer, config: Config) -> None:
-    """Raises SettingError for a torso of the user's with variables that would be neither published nor saved."""
-    known = [id(v) for convolution in centred_convolutions(torso).values() for v in convolution.statistics]
-    # The state of a layer's random generator (Keras' LSTM has one for its dropout) matters to nobody.
-    unknown = [v.path for v in torso.non_trainable_variables if id(v) not in known and "seed_generator" not in v.path]
-    if unknown:
-        raise SettingError(
-            f"--network={config.network}: its layers have variables that are not trained, such as {unknown[0]} "
-            "(BatchNormalization has them); leave such layers out"
-        )
 
 
 def _moments(space: gym.Space) -> dict[int, RunningMoments]:

@@ -96,7 +96,7 @@ def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer
     """What a function of the user's makes of an observation space, tried on two observations of zeros.
 
     what: the function is called in messages. Raises SettingError when it fails or makes no layer, or when the layer
-    fails or makes anything but [N, F] float32.
+    fails, makes anything but [N, F] float32, or has variables that are not trained.
     """
     try:
         torso = make(space)
@@ -113,6 +113,14 @@ def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer
     if shape is None or len(shape) != 2 or shape[0] != 2 or features.dtype != tf.float32:
         given = f"a {type(features).__name__}" if shape is None else f"{features.dtype.name} {list(shape)}"
         raise SettingError(f"{what}: its layer made {given} of two observations; must be float32 [2, F]")
+    # They would be neither published nor saved. The state of a layer's random generator (Keras' LSTM has one for its
+    # dropout) matters to nobody.
+    unknown = [v.path for v in torso.non_trainable_variables if "seed_generator" not in v.path]
+    if unknown:
+        raise SettingError(
+            f"{what}: its layers have variables that are not trained, such as {unknown[0]} (BatchNormalization has "
+            "them); leave such layers out"
+        )
     return torso
 
 
