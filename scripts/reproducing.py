@@ -62,14 +62,15 @@ def train(flags: tuple[str, ...], seed: int, logdir: pathlib.Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def evaluate(model: pathlib.Path, *flags: str) -> dict:
-    """An evaluation of an export in a process of its own: its JSON."""
-    output = model.with_name("evaluation.tmp")
-    command = [sys.executable, "-m", "impala_tf.evaluate", f"--saved_model={model}", f"--output={output}", *flags]
-    subprocess.run(command, cwd=ROOT, check=True)
-    result = json.loads(output.read_text())
-    output.unlink()
-    return result
+def evaluate(model: pathlib.Path, name: str, *flags: str) -> dict:
+    """An evaluation of an export in a process of its own: its JSON, kept beside the export as evaluation_NAME.json."""
+    kept = model.with_name(f"evaluation_{name}.json")
+    if not kept.exists():
+        output = kept.with_suffix(".tmp")
+        command = [sys.executable, "-m", "impala_tf.evaluate", f"--saved_model={model}", f"--output={output}", *flags]
+        subprocess.run(command, cwd=ROOT, check=True)
+        output.replace(kept)
+    return json.loads(kept.read_text())
 
 
 def run(experiment: Experiment, seed: int, runs: pathlib.Path, num_episodes: int) -> None:
@@ -81,7 +82,7 @@ def run(experiment: Experiment, seed: int, runs: pathlib.Path, num_episodes: int
     train((*experiment.flags, "--log_every_secs=10"), seed, logdir)
     model = logdir / "saved_model"
     episodes = f"--num_episodes={num_episodes}"
-    result = dict(sampled=evaluate(model, episodes), greedy=evaluate(model, episodes, "--greedy"))
+    result = dict(sampled=evaluate(model, "sampled", episodes), greedy=evaluate(model, "greedy", episodes, "--greedy"))
     finished.write_text(json.dumps(result, indent=2) + "\n")
 
 

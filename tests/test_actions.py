@@ -91,6 +91,13 @@ def test_running_moments_are_those_of_all_values():
     assert moments.normalise(tf.constant([[1e9, -1e9]])).numpy().tolist() == [[10, -10]]
 
 
+def test_what_has_never_varied_is_not_scaled():
+    """Returns are all 0 before the first reward; that reward is not to be multiplied by 10,000."""
+    moments = RunningMoments((2,), "test")
+    moments.update(tf.constant([[0.0, 1.0], [0.0, 5.0]]), tf.ones([2], tf.bool))
+    np.testing.assert_allclose(moments.scale(), [1, 0.5])
+
+
 def test_running_moments_that_count_each_entry():
     random = np.random.default_rng(0)
     values = random.normal(5.0, 3.0, size=(40, 1)).astype(np.float32)

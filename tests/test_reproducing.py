@@ -5,6 +5,8 @@ import importlib.util
 import json
 import sys
 
+import pytest
+
 from tests.test_training import ROOT
 
 
@@ -40,3 +42,32 @@ def test_finished_seeds_are_collected_and_others_left_out(tmp_path):
     assert curves[-1]["environment_frames"] == "800"
     reproducing.draw([experiment], curves, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
+def test_an_interrupted_greedy_evaluation_leaves_the_sampled_one(tmp_path, monkeypatch):
+    """A greedy evaluation of Atari can take half an hour; the other one is not to be played again."""
+    reproducing = load()
+    experiment = reproducing.Experiment("game", "A game", (), {}, action_repeat=1)
+    logdir = tmp_path / "game" / "seed1"
+    logdir.mkdir(parents=True)
+    played = []
+
+    def fake_process(command, **_):
+        if "impala_tf.evaluate" not in command:
+            return
+        greedy = "--greedy" in command
+        played.append(greedy)
+        (output,) = (part.removeprefix("--output=") for part in command if part.startswith("--output="))
+        with open(output, "w") as file:
+            if greedy and played.count(True) == 1:
+                file.write("{")
+                raise KeyboardInterrupt
+            json.dump(dict(mean=2.0 if greedy else 1.0), file)
+
+    monkeypatch.setattr(reproducing.subprocess, "run", fake_process)
+    with pytest.raises(KeyboardInterrupt):
+        reproducing.run(experiment, 1, tmp_path, 100)
+    assert not (logdir / "evaluation.json").exists()
+    reproducing.run(experiment, 1, tmp_path, 100)
+    assert played == [False, True, True]
+    assert json.loads((logdir / "evaluation.json").read_text()) == dict(sampled=dict(mean=1.0), greedy=dict(mean=2.0))

@@ -45,8 +45,10 @@ class RunningMoments:
         count.assign(count + num)
 
     def scale(self) -> tf.Tensor:
-        """1 / standard deviation, of the value's shape."""
-        return tf.math.rsqrt(tf.maximum(self.variables[1].value, SMALLEST_VARIANCE))
+        """1 / standard deviation, of the value's shape; 1 for what has never varied, such as returns before the first
+        reward."""
+        variance = self.variables[1].value
+        return tf.where(variance > 0, tf.math.rsqrt(tf.maximum(variance, SMALLEST_VARIANCE)), 1.0)
 
     def normalise(self, values: tf.Tensor) -> tf.Tensor:
         """(value - mean) / standard deviation, clipped; float32."""
