@@ -1,5 +1,6 @@
 """Evaluation during training: episodes with the weights that actors get, in environments of its own, now and then."""
 
+import functools
 import json
 import os
 import pathlib
@@ -18,9 +19,15 @@ from impala_tf.networks import Agent
 from impala_tf.playing import NUM_ENVIRONMENTS, play, report
 from impala_tf.threads import Closed, Crew
 
-SHARE = 0.05  # Of the time that the evaluation's thread may be busy while the run goes on.
+SHARE = 0.04  # Of the time that the evaluation's thread may be busy while the run goes on.
 POLL_SECS = 0.05
 BEST = "best.npz"  # In the log directory's checkpoints.
+
+
+def room_for_others(crew: Crew, busy_secs: float) -> None:
+    """Waits so long that `busy_secs` were `SHARE` of the time. Raises Closed when the run ends meanwhile."""
+    if crew.wait(busy_secs * (1 / SHARE - 1)):
+        raise Closed
 
 
 class AgentPlayer:
@@ -74,7 +81,6 @@ class Evaluator:
         self._metrics = metrics
         self._player = AgentPlayer(agent)
         self._path = directory / BEST
-        self.began_frames = began_frames
         self.best_score, self.best_frames = -np.inf, 0
         if began_frames and self._path.exists():
             try:
@@ -98,11 +104,7 @@ class Evaluator:
                     crew.wait(POLL_SECS)
                     continue
                 due = self.next_frames(frames())
-                self.evaluate(frames(), *latest(), pause=lambda secs: self._pause(crew, secs))
-
-    def _pause(self, crew: Crew, busy_secs: float) -> None:
-        if crew.wait(busy_secs * (1 / SHARE - 1)):
-            raise Closed
+                self.evaluate(frames(), *latest(), pause=functools.partial(room_for_others, crew))
 
     def evaluate(
         self,
@@ -123,6 +125,10 @@ class Evaluator:
         if score > self.best_score:
             self.best_score, self.best_frames = score, environment_frames
             self._keep(environment_frames, version, flat_weights)
+
+    def has_evaluated(self, environment_frames: int) -> bool:
+        """All tasks, now or before the run was resumed."""
+        return self._metrics.evaluated(environment_frames) == set(self._tasks)
 
     def _evaluate_task(self, index: int, pause: Callable[[float], None]) -> dict:
         config = self._config

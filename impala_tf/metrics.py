@@ -266,6 +266,16 @@ class Metrics:
         suffix = f"/{task}" if len(self._recent_returns) > 1 else ""
         self._add_scalars(environment_frames, {f"evaluation/mean_return{suffix}": result["mean"]})
 
+    def evaluated(self, environment_frames: int) -> set[str]:
+        """The tasks that evaluations.csv has a row of after so many frames."""
+        assert self._logdir
+        path = self._logdir / "evaluations.csv"
+        if not path.exists():
+            return set()
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            return {row["task"] for row in rows if int(row["environment_frames"]) == environment_frames}
+
     def write_text(self, name: str, text: str) -> None:
         """A note for TensorBoard's TEXT page."""
         if self._writer:

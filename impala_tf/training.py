@@ -304,8 +304,8 @@ def export_best(run: Run, request: signals.Request) -> None:
     if evaluator is None:
         return
     frames = run.learner.environment_frames
-    is_new = frames > evaluator.began_frames
-    if is_new and frames >= run.config.total_environment_frames and not run.crew.error:
+    at_end = frames >= run.config.total_environment_frames
+    if at_end and not run.crew.error and not evaluator.has_evaluated(frames):
         warn(f"evaluating the weights at the end, {run.config.evaluate_num_episodes} episodes of each task")
         with contextlib.suppress(Closed), tf.device("/CPU:0"):
             evaluator.evaluate(frames, run.learner.updates, run.learner.agent.flat_weights(), pause)

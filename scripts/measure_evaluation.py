@@ -1,54 +1,100 @@
-"""What --evaluate_every_frames costs the run: frames/s with and without it, by turns.
+"""What --evaluate_every_frames costs: a run's speed with the evaluator at work and at rest, by turns within one run.
 
-  python scripts/measure_evaluation.py [--pairs=3] [-- flags of impala_tf.experiment]
+  python scripts/measure_evaluation.py [--phases=60] [--secs=4] [-- flags of impala_tf.experiment]
 
-By default CartPole with --evaluate_every_frames=200000, where an evaluation is due again before the last one has ended:
-the evaluator is always at work, which is the dearest case. Frames/s are those of the second half of a run, without the
-evaluation at its end.
+By default CartPole. At work, one evaluation follows the other, the dearest case. Each phase at work is compared with
+the one at rest after it: two runs of the same settings can differ by more than the evaluation costs.
 """
 
 import argparse
-import csv
+import functools
 import pathlib
-import statistics
-import subprocess
 import sys
 import tempfile
+import threading
+import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import numpy as np
+from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from impala_tf import command_line, environments
+from impala_tf.logdir import LogDir
+from impala_tf.startup import import_tensorflow
+
+WARM_UP_SECS = 15.0  # Graphs are traced, and the policy learns to stay alive.
+BUDGET = ("--total_environment_frames=1000000000", "--evaluate_every_frames=1")
 
 
-def frames_per_sec(flags: list[str]) -> tuple[float, int]:
-    """Of one run; and how many evaluations it made."""
-    with tempfile.TemporaryDirectory() as logdir:
-        command = [sys.executable, "-m", "impala_tf.experiment", *flags, f"--logdir={logdir}", "--log_every_secs=0.5"]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        rows = list(csv.DictReader((pathlib.Path(logdir) / "metrics.csv").open()))
-        evaluations = pathlib.Path(logdir) / "evaluations.csv"
-        num_evaluations = len(list(csv.DictReader(evaluations.open()))) if evaluations.exists() else 0
-    middle, last = rows[len(rows) // 2], rows[-1]
-    frames, secs = (float(last[name]) - float(middle[name]) for name in ("environment_frames", "seconds"))
-    return frames / secs, num_evaluations
+def evaluate_always(run, working: threading.Event) -> None:
+    """A thread of the run: evaluations as `Evaluator.work` makes them, while `working` is set."""
+    import tensorflow as tf
+
+    from impala_tf.evaluator import room_for_others
+    from impala_tf.threads import Closed
+
+    def pause(busy_secs: float) -> None:
+        room_for_others(run.crew, busy_secs)
+        while not working.wait(0.05):
+            if run.crew.stopping:
+                raise Closed
+
+    with tf.device("/CPU:0"):
+        while not run.crew.stopping:
+            run.evaluator.evaluate(run.learner.environment_frames, *run.weights.latest(), pause)
+
+
+def measure(run, working: threading.Event, phases: int, secs: float) -> list[float]:
+    """Frames/s of each phase, those of even number with the evaluator at work."""
+    speeds: list[float] = []
+    run.crew.wait(WARM_UP_SECS)
+    for phase in range(phases):
+        (working.clear if phase % 2 else working.set)()
+        frames, began = run.learner.environment_frames, time.monotonic()
+        if run.crew.wait(secs):
+            break
+        speeds.append((run.learner.environment_frames - frames) / (time.monotonic() - began))
+        if phase % 2:
+            print(f"at work {speeds[-2]:,.0f}, at rest {speeds[-1]:,.0f} frames/s", flush=True)
+    return speeds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=3, help="runs of each kind")
-    parser.add_argument("--every", type=int, default=200_000, help="frames between evaluations")
-    parser.add_argument("flags", nargs="*", default=["--total_environment_frames=6000000"])
+    parser.add_argument("--phases", type=int, default=60, help="half of them with the evaluator at work")
+    parser.add_argument("--secs", type=float, default=4.0, help="of a phase")
+    parser.add_argument("flags", nargs="*")
     arguments = parser.parse_args()
-    speeds: dict[bool, list[float]] = {True: [], False: []}
-    for _ in range(arguments.pairs):
-        for evaluates in (True, False):
-            flags = [f"--evaluate_every_frames={arguments.every}"] if evaluates else []
-            speed, num_evaluations = frames_per_sec([*arguments.flags, *flags])
-            speeds[evaluates].append(speed)
-            print(
-                f"{'with' if evaluates else 'without'}: {speed:,.0f} frames/s, {num_evaluations} evaluations",
-                flush=True,
-            )
-    ratio = statistics.median(speeds[True]) / statistics.median(speeds[False])
-    print(f"medians: {ratio:.3f} of the speed without evaluation")
+    command_line.define_config_flags()
+    with tempfile.TemporaryDirectory() as directory:
+        flags.FLAGS([sys.argv[0], *arguments.flags, *BUDGET, f"--logdir={directory}"])
+        config = command_line.config_from_flags()
+        environments.spec_for_training(config)
+        logdir = LogDir(config, command_line.warn)
+        import_tensorflow()
+        from impala_tf import architectures
+        from impala_tf.training import connect
+
+        run = connect(config, logdir)
+        working = threading.Event()
+        for name, work in architectures.THREADS[config.architecture](run).items():
+            run.crew.start(name, work)
+        run.crew.start("evaluator", functools.partial(evaluate_always, run, working))
+        try:
+            speeds = measure(run, working, arguments.phases, arguments.secs)
+        finally:
+            run.crew.stop()
+            run.crew.join(20)
+            run.metrics.close()
+            for actor in run.actors:
+                actor.close()
+        if run.crew.error:
+            raise run.crew.error
+    ratios = np.array(speeds[: len(speeds) // 2 * 2]).reshape(-1, 2)
+    ratios = ratios[:, 0] / ratios[:, 1]
+    resampled = np.median(np.random.default_rng(0).choice(ratios, (10_000, len(ratios))), axis=1)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    print(f"at work / at rest: median {np.median(ratios):.3f} of {len(ratios)} pairs (95 %: {low:.3f} to {high:.3f})")
 
 
 if __name__ == "__main__":

@@ -251,6 +251,8 @@ def test_each_task_has_its_own_spread_of_returns():
         (dict(centre_frames=True), "--centre_frames=true: CartPole-v1 has no frames"),
         (dict(normalise_observations=True, env_id="FrozenLake-v1"), "--normalise_observations=true: FrozenLake-v1 has"),
         (dict(xla="on", env_id=f"{ID}Nested-v0"), "--xla=on: .* has texts"),
+        (dict(action_bounds="tanh"), "--action_bounds=tanh: CartPole-v1 has no Box action"),
+        (dict(action_scale="predicted"), "--action_scale=predicted: CartPole-v1 has no Box action"),
         (dict(network="math:pi"), "--network=math:pi: is no function"),
     ],
 )

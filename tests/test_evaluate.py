@@ -206,6 +206,12 @@ def test_evaluation_during_training_keeps_the_best(tmp_path, monkeypatch):
     (tmp_path / "checkpoints" / BEST).write_bytes(kept[:100])
     run(tmp_path, **settings)
 
+    # One that was stopped during its last evaluation makes it up.
+    lines = (tmp_path / "evaluations.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "evaluations.csv").write_text("".join(lines[:-1]))
+    run(tmp_path, **settings)
+    assert (tmp_path / "evaluations.csv").read_text().count(f"\n{frames[-1]},") == 1
+
 
 @pytest.mark.parametrize("space", [gym.spaces.Discrete(2, start=3), gym.spaces.Box(-1, 1, (2,))])
 def test_the_panel_beside_a_frame(space):

@@ -32,7 +32,7 @@ def spec_of(config: Config) -> EnvironmentSpec:
     specs = [spec_of_task(dataclasses.replace(config, env_id=task)) for task in tasks]
     spec = _joint_spec(config, specs)._replace(tasks=tasks) if len(tasks) > 1 else specs[0]
     _check_network(config, spec.observation_space)
-    _check_statistics(config, spec.observation_space)
+    _check_effective(config, spec)
     return spec
 
 
@@ -123,16 +123,19 @@ def _check_network(config: Config, observation_space: gym.Space) -> None:
     )
 
 
-def _check_statistics(config: Config, observation_space: gym.Space) -> None:
+def _check_effective(config: Config, spec: EnvironmentSpec) -> None:
     """Raises SettingError for settings that would do nothing."""
-    parts = list(spaces.leaves(spaces.without_mask(observation_space)).values())
+    parts = list(spaces.leaves(spaces.without_mask(spec.observation_space)).values())
     numbers = any(spaces.is_normalised(part) for part in parts)
     frames = any(part.dtype == np.uint8 and spaces.network_for(config, part) in spaces.SMALLEST_IMAGE for part in parts)
     texts = any(spaces.is_text(part) for part in parts)
+    boxes = any(isinstance(part, gym.spaces.Box) for part in spaces.leaves(spec.action_space).values())
     for flag, wrong, why in (
         ("normalise_observations", config.normalise_observations and not numbers, "has no numbers but bytes and bits"),
         ("centre_frames", config.centre_frames and not frames, "has no frames of bytes that convolutions see"),
         ("xla", config.xla == "on" and texts, "has texts, which XLA cannot compile"),
+        ("action_bounds", config.action_bounds != "clip" and not boxes, "has no Box action"),
+        ("action_scale", config.action_scale != "learned" and not boxes, "has no Box action"),
     ):
         if wrong:
             value = str(getattr(config, flag)).lower()
