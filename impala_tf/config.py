@@ -231,7 +231,8 @@ class Config:
     )
     normalise_observations: bool = setting(
         False,
-        "Give the network observations with mean 0 and variance 1, of all that was learned from; frames excepted.",
+        "Give the network observations with mean 0 and variance 1, of all that was learned from; frames (bytes, at "
+        "least 20x20) excepted.",
         network=True,
     )
     centre_frames: bool = setting(

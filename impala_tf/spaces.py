@@ -108,9 +108,15 @@ def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
     return None if array.shape == space.shape else f"{whose}has shape {array.shape}, not {space.shape}"
 
 
+def is_frame(space: gym.Space) -> bool:
+    """Whether a part is a picture: bytes in three axes, for the network for frames. Smaller ones are maps, whose bytes
+    may be numbers of anything."""
+    return space.dtype == np.uint8 and is_image(space, "shallow")
+
+
 def is_normalised(space: gym.Space) -> bool:
-    """Whether --normalise_observations applies to a part: to numbers, not to bytes and bits."""
-    return isinstance(space, gym.spaces.Box) and space.dtype not in (np.uint8, np.bool_)
+    """Whether --normalise_observations applies to a part: to numbers, not to frames and bits."""
+    return isinstance(space, gym.spaces.Box) and space.dtype != np.bool_ and not is_frame(space)
 
 
 def own_function(name: str) -> Callable:

@@ -29,7 +29,7 @@ EXPERIMENTS = [
     task("mountain_car_continuous", "MountainCarContinuous-v0", 125_000, 90, CONTROL, "--num_envs_per_actor=8",
          "--batch_size=8", "--action_scale_init=1.0", "--num_action_repeats=8", action_repeat=8),
     task("minigrid_empty", "MiniGrid-Empty-8x8-v0", 300_000, 0.9, "--num_envs_per_actor=8", "--batch_size=8",
-         "--entropy_cost=0.01", "--separate_value_network=false", "--learning_rate=0.001", "--epsilon=1e-05",
+         "--normalise_observations", "--separate_value_network=false", "--learning_rate=0.001", "--epsilon=1e-05",
          "--initial_mean_square=0.01"),
     task("memory_lstm", "impala_tf/MemoryChain-v0", 500_000, 0.9, "--core=lstm", *MEMORY),
     task("memory_without", "impala_tf/MemoryChain-v0", 500_000, None, *MEMORY),

@@ -144,7 +144,9 @@ def test_statistics_are_learned_saved_and_exported(tmp_path):
 
 
 def test_normalised_observations_and_returns_reach_network_and_loss():
-    space = gym.spaces.Dict(x=gym.spaces.Box(-np.inf, np.inf, (2,)), frame=gym.spaces.Box(0, 255, (3,), np.uint8))
+    space = gym.spaces.Dict(
+        x=gym.spaces.Box(-np.inf, np.inf, (2,)), frame=gym.spaces.Box(0, 255, (20, 20, 1), np.uint8)
+    )
     agent = make_agent(Config(normalise_observations=True, normalise_returns=True), space, gym.spaces.Discrete(2))
     assert len(agent.statistics) == 6, "x and returns; frames keep their scale"
     assert agent.reward_scale(tf.constant([0])).numpy().tolist() == [1]
@@ -158,13 +160,30 @@ def test_normalised_observations_and_returns_reach_network_and_loss():
     assert flat.shape == agent.flat_weights().shape
 
     def baseline(x):
-        observation = dict(x=tf.constant([x]), frame=tf.zeros([1, 3], tf.uint8))
+        observation = dict(x=tf.constant([x]), frame=tf.zeros([1, 20, 20, 1], tf.uint8))
         nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
         return float(agent.step(observation, *nothing).baseline[0])
 
     at_mean = baseline([1.0, 2.0])
     agent.statistics[0].assign([0.0, 0.0])
     assert baseline([0.0, 0.0]) == at_mean
+
+
+def test_bytes_that_are_no_frames_are_normalised():
+    """MiniGrid's maps hold codes from 0 to 10, which division by 255 would hide; as floats they are the same."""
+    actions, unroll = gym.spaces.Discrete(2), make_unroll()
+    codes = np.random.default_rng(1).integers(11, size=(6, 4, 7, 7, 3), dtype=np.uint8)
+    results = []
+    for dtype in (np.uint8, np.float32):
+        agent = make_agent(Config(normalise_observations=True), gym.spaces.Box(0, 255, (7, 7, 3), dtype), actions)
+        rows = unroll.env_outputs._replace(observation=tf.constant(codes.astype(dtype)))
+        agent.update_statistics(rows, unroll.task)
+        nothing = (tf.zeros([4]), tf.zeros([4], tf.int64), tf.zeros([4], tf.bool), agent.initial_state(4))
+        results.append(agent.step(rows.observation[0], *nothing).baseline)
+        np.testing.assert_allclose(agent.statistics[0], codes[1:].mean((0, 1)), rtol=1e-5)
+    np.testing.assert_array_equal(*results)
+    with pytest.raises(SettingError, match="has no numbers but frames and bits"):
+        environments.spec_of(Config(normalise_observations=True, env_id="ALE/Pong-v5"))
 
 
 def test_a_mask_of_the_wrong_size_is_named():

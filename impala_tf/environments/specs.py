@@ -127,11 +127,11 @@ def _check_effective(config: Config, spec: EnvironmentSpec) -> None:
     """Raises SettingError for settings that would do nothing."""
     parts = list(spaces.leaves(spaces.without_mask(spec.observation_space)).values())
     numbers = any(spaces.is_normalised(part) for part in parts)
-    frames = any(part.dtype == np.uint8 and spaces.network_for(config, part) in spaces.SMALLEST_IMAGE for part in parts)
+    frames = any(spaces.is_frame(part) and spaces.network_for(config, part) in spaces.SMALLEST_IMAGE for part in parts)
     texts = any(spaces.is_text(part) for part in parts)
     boxes = any(isinstance(part, gym.spaces.Box) for part in spaces.leaves(spec.action_space).values())
     for flag, wrong, why in (
-        ("normalise_observations", config.normalise_observations and not numbers, "has no numbers but bytes and bits"),
+        ("normalise_observations", config.normalise_observations and not numbers, "has no numbers but frames and bits"),
         ("centre_frames", config.centre_frames and not frames, "has no frames of bytes that convolutions see"),
         ("xla", config.xla == "on" and texts, "has texts, which XLA cannot compile"),
         ("action_bounds", config.action_bounds != "clip" and not boxes, "has no Box action"),

@@ -19,7 +19,7 @@ from impala_tf.networks.torsos import (
     InstructionEncoder,
     MLPTorso,
 )
-from impala_tf.spaces import is_text, leaves, network_for, own_function, zeros
+from impala_tf.spaces import is_frame, is_text, leaves, network_for, own_function, zeros
 
 CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
 SEEDS_OF_A_PART = 1_000_003  # Between the parts of an observation.
@@ -81,7 +81,7 @@ def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Laye
     if is_text(space):
         return InstructionEncoder(seed)
     network = network_for(config, space)
-    centred = config.centre_frames and space.dtype == np.uint8
+    centred = config.centre_frames and is_frame(space)
     if network == "deep":
         return DeepTorso(seed, centred)
     if network in CONVOLUTIONS:
