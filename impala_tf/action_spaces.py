@@ -122,7 +122,10 @@ def mask_size(space: gym.Space) -> int:
 
 
 def flat_mask(space: gym.Space, mask: Any) -> np.ndarray:
-    """[mask_size] int8 of a mask in the form of the space: a tuple for MultiDiscrete and Tuple, a dict for Dict."""
+    """[mask_size] int8 of a mask in the form of the space: a tuple for MultiDiscrete and Tuple, a dict for Dict. None:
+    everything is possible."""
+    if mask is None:
+        return np.ones(mask_size(space), np.int8)
     if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
         keys: Any = space.spaces if isinstance(space, gym.spaces.Dict) else range(len(space.spaces))
         pieces = [flat_mask(space.spaces[key], mask[key]) for key in keys if mask_size(space.spaces[key])]

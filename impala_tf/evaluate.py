@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -71,6 +72,8 @@ def run(
     output = output or _default_output(saved_models, options)
     _check_files(output, picture, video_path, several=len(saved_models) > 1)
     configs = _check(saved_models, options, flag)
+    if len(saved_models) > 1:
+        _check_together(configs, options)
     if video_path and configs[0].vectorization == "envpool":
         raise SettingError(f"--video={video_path}: EnvPool's environments cannot be drawn")
     specs = [environments.spec_of(config) for config in configs]
@@ -113,7 +116,7 @@ def evaluate_agent(agent: playing.Player, config: Config, options: Options, path
     names = suites.tasks_of(config)
     tasks: dict[str, dict] = {}
     for index in _task_indices(config, options):
-        environment = environments.make_vector_environment(config, options.seed, index, num_envs)
+        environment = environments.make_vector_environment(config, options.seed, index, num_envs, whole_games=True)
         result = playing.report(playing.play(agent, environment, num_episodes, options.greedy), options.seed)
         environment.close()
         normalised = suites.normalised(names[index], result["mean"])
@@ -139,6 +142,15 @@ def _task_indices(config: Config, options: Options) -> list[int]:
 
     tasks = suites.tasks_of(config)
     return [tasks.index(options.env_id)] if options.env_id in tasks else list(range(len(tasks)))
+
+
+def _check_together(configs: list[Config], options: Options) -> None:
+    """Raises SettingError when the exports' results could not be taken together, before anything is played."""
+    from impala_tf import aggregate
+    from impala_tf.environments import suites
+
+    chosen = [[suites.tasks_of(config)[index] for index in _task_indices(config, options)] for config in configs]
+    aggregate.matrix([dict(tasks={task: dict(mean=0.0) for task in tasks}) for tasks in chosen], "mean")
 
 
 def _together(results: list[dict], options: Options) -> dict[str, Any]:
@@ -177,6 +189,7 @@ def _print_result(result: dict, options: Options) -> None:
 
 def _default_output(saved_models: list[pathlib.Path], options: Options) -> pathlib.Path:
     suffix = options.actions + ("" if options.protocol == "training" else f"_{options.protocol}")
+    suffix += re.sub(r"\W+", "_", f"_{options.env_id}") if options.env_id else ""
     if len(saved_models) == 1:
         return saved_models[0].with_name(f"{saved_models[0].name}_{suffix}.json")
     return pathlib.Path(os.path.commonpath([path.parent for path in saved_models])) / f"evaluation_{suffix}.json"
@@ -217,7 +230,6 @@ def environment_of(saved_model: pathlib.Path, env_id: str, protocol: str = "trai
 
     env_id: another environment; the back end is chosen anew then. One of the tasks of the training changes nothing.
     """
-    from impala_tf import environments
     from impala_tf.environments import atari, suites
     from impala_tf.logdir import INFO_FILE
 
@@ -233,13 +245,13 @@ def environment_of(saved_model: pathlib.Path, env_id: str, protocol: str = "trai
     if protocol != "training" and not all(task.startswith("ALE/") for task in suites.tasks_of(config)):
         raise SettingError(f"--protocol={protocol}: is for ALE ids; the agent plays {config.env_id}")
     changes = PROTOCOLS[protocol].settings
-    if not atari.is_preprocessed(config):
+    if config.atari_ram or not config.atari_preprocessing:
         changes = {name: value for name, value in changes.items() if name not in atari.PREPROCESSING}
     if changes and config.vectorization == "envpool":  # ALE's vector does the same and knows all these settings.
         config = dataclasses.replace(config, vectorization="auto")
     if changes.get("full_action_set") and not config.full_action_set:
         raise SettingError(f"--protocol={protocol}: needs an agent that was trained with --full_action_set")
-    return environments.for_evaluation(dataclasses.replace(config, **changes))
+    return dataclasses.replace(config, **changes)
 
 
 def main() -> None:

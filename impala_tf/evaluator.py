@@ -76,7 +76,7 @@ class Evaluator:
         warn: Callable[[str], None],
     ):
         self.agent = agent
-        self._config = environments.for_evaluation(config)
+        self._config = config
         self._tasks = tasks
         self._metrics = metrics
         self._player = AgentPlayer(agent)
@@ -134,7 +134,8 @@ class Evaluator:
         config = self._config
         num_envs = min(NUM_ENVIRONMENTS, config.evaluate_num_episodes)
         # Not the seeds of the actors; the same ones every time, which makes differences between evaluations smaller.
-        environment = environments.make_vector_environment(config, config.seed + 1_000_000, index, num_envs)
+        seed = config.seed + 1_000_000
+        environment = environments.make_vector_environment(config, seed, index, num_envs, whole_games=True)
         started: float | None = None  # The first row traces the graph, once.
 
         def on_row(row, step) -> None:

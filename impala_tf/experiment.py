@@ -7,6 +7,7 @@ Give a --logdir that holds a checkpoint to resume its run.
 """
 
 import pathlib
+import shlex
 
 from absl import flags
 
@@ -33,7 +34,7 @@ def train(config: Config) -> None:
         f"mean return of the last 100 of {summary.episodes:,} episodes: {number(summary.mean_return)}\n"
         f"{summary.bottleneck}\n"
         f"log directory: {summary.logdir.path}\n"
-        f"evaluate: python -m impala_tf.evaluate --saved_model={summary.logdir.path / SAVED_MODEL}"
+        f"evaluate: python -m impala_tf.evaluate --saved_model={shlex.quote(str(summary.logdir.path / SAVED_MODEL))}"
     )
 
 

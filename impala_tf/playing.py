@@ -11,6 +11,7 @@ from impala_tf.types import EnvOutput
 
 NUM_ENVIRONMENTS = 16
 NUM_RESAMPLES = 10_000  # Of the bootstrap.
+RESAMPLES_AT_ONCE = 100
 
 
 class Player(Protocol):
@@ -79,7 +80,11 @@ def report(episodes: Episodes, seed: int) -> dict[str, Any]:
     """Mean, standard error, 95 % interval (bootstrap of the mean), min and max of the returns; lengths."""
     returns = episodes.returns
     random = np.random.default_rng(seed)
-    means = np.mean(random.choice(returns, (NUM_RESAMPLES, len(returns))), axis=1)
+    # In blocks: all at once would take gigabytes for many episodes.
+    blocks = (
+        random.choice(returns, (RESAMPLES_AT_ONCE, len(returns))) for _ in range(0, NUM_RESAMPLES, RESAMPLES_AT_ONCE)
+    )
+    means = np.concatenate([block.mean(axis=1) for block in blocks])
     low, high = np.percentile(means, [2.5, 97.5])
     return dict(
         num_episodes=len(returns),

@@ -1,7 +1,7 @@
 """Observation spaces without TensorFlow: their parts, which network takes a part, and batches of them as arrays."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -50,9 +50,10 @@ def leaves(space: gym.Space, name: str = "") -> dict[str, gym.Space]:
         return {name: space}
     found: dict[str, gym.Space] = {}
     for key, part in parts.items():
-        key = re.sub(r"\W", "_", key)
+        # A SavedModel's inputs have names of ASCII, and do not differ in case only.
+        key = re.sub(r"[^A-Za-z0-9_]", "_", str(key))
         for leaf_name, leaf in leaves(part, f"{name}_{key}" if name else key).items():
-            while leaf_name in found:
+            while leaf_name.lower() in map(str.lower, found):
                 leaf_name += "_"
             found[leaf_name] = leaf
     return found
@@ -150,8 +151,14 @@ def is_nested(space: gym.Space) -> bool:
 
 def is_image(space: gym.Space, network: str) -> bool:
     """Whether the convolutions of `network` take it: [height, width, channels] or channels first, large enough."""
-    shape = space.shape or ()
-    return isinstance(space, gym.spaces.Box) and len(shape) == 3 and sorted(shape)[1] >= SMALLEST_IMAGE[network]
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 3:
+        return False
+    return min(space.shape[1:] if has_channels_first(space.shape) else space.shape[:2]) >= SMALLEST_IMAGE[network]
+
+
+def has_channels_first(shape: Sequence[int]) -> bool:
+    """Of three axes: the channels are the smallest; with equal sizes they are the last."""
+    return shape[0] < min(shape[1:])
 
 
 def network_for(config: Config, space: gym.Space) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -35,22 +36,24 @@ def check(video: pathlib.Path) -> None:
 
 def check_drawable(video: pathlib.Path, config: Config, task: int) -> None:
     """Raises SettingError when the environment gives no picture."""
-    picture = None
     reason = "it gives no picture"
     try:
         environment = _make(config, task, seed=0)
         environment.reset()
-        picture = environment.render()
+        picture: Any = environment.render()
         environment.close()
     except Exception as error:
+        picture = None
         reason = one_line(error)[:200]
+    if isinstance(picture, np.ndarray) and (picture.ndim != 3 or picture.shape[2] != 3):
+        picture, reason = None, f"its picture has the shape {picture.shape}, not [height, width, 3]"
     if not isinstance(picture, np.ndarray):
         raise SettingError(f"--video={video}: {config.env_id} cannot be drawn ({reason})")
 
 
 def _make(config: Config, task: int, seed: int) -> environments.VectorEnvironment:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display to draw into an array.
-    return environments.make_vector_environment(config, seed, task, 1, render_mode="rgb_array")
+    return environments.make_vector_environment(config, seed, task, 1, render_mode="rgb_array", whole_games=True)
 
 
 def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, path: pathlib.Path) -> None:
@@ -100,12 +103,16 @@ class Panel:
         self._action = step[f"{prefix}environment_action"].numpy()[0]
 
     def beside(self, frame: np.ndarray) -> np.ndarray:
-        """frame: [height, width, 3] uint8 -> [HEIGHT, width, 3], the frame scaled and the panel to its right."""
+        """frame: [height, width, 3] uint8, or floats from 0 to 1 -> [HEIGHT, width, 3] uint8, the frame scaled and the
+        panel to its right."""
         from PIL import Image, ImageDraw
 
+        if frame.dtype.kind == "f":  # MinAtar's.
+            frame = np.clip(frame, 0, 1) * 255
+        frame = frame.astype(np.uint8)
         height, width = frame.shape[:2]
         scale = min(HEIGHT / height, MAX_FRAME_WIDTH / width)
-        width, height = round(width * scale / 2) * 2, min(HEIGHT, round(height * scale))
+        width, height = max(2, round(width * scale / 2) * 2), max(1, min(HEIGHT, round(height * scale)))
         picture = Image.new("RGB", (width + PANEL_WIDTH, HEIGHT), (255, 255, 255))
         picture.paste(Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST))
         draw = ImageDraw.Draw(picture)
@@ -151,7 +158,7 @@ class Panel:
             y = top + i * pitch
             colour = BLUE if i == self._action - self._start else GREY
             draw.text((left, y), name[:14], BLACK)
-            draw.rectangle((start, y + 2, start + probability * (right - start), y + pitch - 3), fill=colour)
+            draw.rectangle((start, y + 2, start + probability * (right - start), y + max(2, pitch - 3)), fill=colour)
 
 
 def _colour(reward: float) -> tuple[int, int, int]:

@@ -6,7 +6,6 @@ python scripts/fill_tables.py
 import csv
 import json
 import pathlib
-import re
 import statistics
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -266,9 +265,9 @@ def tried() -> str:
 def fill(path: pathlib.Path, tables: dict[str, str]) -> None:
     text = path.read_text()
     for name, content in tables.items():
-        pattern = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
-        assert pattern.search(text), f"{path} has no marker {name}"
-        text = pattern.sub(f"<!-- {name} -->\n{content}\n<!-- /{name} -->", text)
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        assert begin in text, f"{path} has no marker {name}"
+        text = text[: text.index(begin)] + f"{begin}\n{content}\n" + text[text.index(end) :]
     path.write_text(text)
 
 

@@ -56,10 +56,26 @@ def write(path: pathlib.Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def call(*command: str) -> None:
+    """Runs python with these arguments; a Ctrl-C, which the process gets too, lets it end in its own way."""
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    if code:
+        sys.exit(code)
+
+
 def train(flags: tuple[str, ...], seed: int, logdir: pathlib.Path) -> None:
-    """One run in a process of its own."""
-    command = [sys.executable, "-m", "impala_tf.experiment", *flags, f"--seed={seed}", f"--logdir={logdir}"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    """One run in a process of its own. Exits when it was stopped before its budget was used."""
+    call("-m", "impala_tf.experiment", *flags, f"--seed={seed}", f"--logdir={logdir}")
+    settings = (logdir / "settings.flags").read_text().splitlines()
+    (budget,) = (int(line.partition("=")[2]) for line in settings if line.startswith("--total_environment_frames="))
+    frames = int(read(logdir / "metrics.csv")[-1]["environment_frames"])
+    if frames < budget:
+        sys.exit(f"{logdir}: was stopped after {frames:,} of {budget:,} frames; start again to go on")
 
 
 def evaluate(model: pathlib.Path, name: str, *flags: str) -> dict:
@@ -67,8 +83,7 @@ def evaluate(model: pathlib.Path, name: str, *flags: str) -> dict:
     kept = model.with_name(f"evaluation_{name}.json")
     if not kept.exists():
         output = kept.with_suffix(".tmp")
-        command = [sys.executable, "-m", "impala_tf.evaluate", f"--saved_model={model}", f"--output={output}", *flags]
-        subprocess.run(command, cwd=ROOT, check=True)
+        call("-m", "impala_tf.evaluate", f"--saved_model={model}", f"--output={output}", *flags)
         output.replace(kept)
     return json.loads(kept.read_text())
 
@@ -193,7 +208,7 @@ def main(name: str, doc: str, experiments: list[Experiment]) -> None:
     for seed in range(1, arguments.seeds + 1):
         for experiment in experiments:
             if experiment.name in chosen:
-                run(experiment, seed, arguments.runs, arguments.episodes)
+                run(experiment, seed, arguments.runs.resolve(), arguments.episodes)
     tables, curves = [], []
     for experiment in experiments:
         table, curve = collect(experiment, arguments.runs)

@@ -199,6 +199,42 @@ def test_a_mask_of_the_wrong_size_is_named():
         environments.spec_of(Config(env_id="tests/WrongMask-v0"))
 
 
+@pytest.mark.parametrize("kind", [gym.spaces.Tuple, lambda parts: gym.spaces.Dict(a=parts[0], b=parts[1])])
+def test_a_mask_in_parts_is_refused(kind):
+    class InParts(gym.Env):
+        observation_space = gym.spaces.Dict(
+            action_mask=kind((gym.spaces.MultiBinary(3), gym.spaces.MultiBinary(3))), x=gym.spaces.Box(-1, 1, (1,))
+        )
+        action_space = gym.spaces.MultiDiscrete([3, 3])
+
+        def reset(self, *, seed=None, options=None):
+            return self.observation_space.sample(), {}
+
+    gym.register("tests/MaskInParts-v0", InParts, disable_env_checker=True)
+    environments.forget()
+    with pytest.raises(SettingError, match=r"its action_mask is .*; must be one MultiBinary"):
+        environments.spec_of(Config(env_id="tests/MaskInParts-v0"))
+
+
+@pytest.mark.parametrize("info", [{}, {"action_mask": None}])
+def test_without_a_mask_in_a_later_info_everything_is_possible(info):
+    class Forgetful(gym.Env):
+        observation_space = gym.spaces.Box(-1, 1, (1,))
+        action_space = gym.spaces.Discrete(3)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(1, np.float32), {"action_mask": np.array([0, 1, 0], np.int8)}
+
+        def step(self, action):
+            return np.zeros(1, np.float32), 0.0, True, False, info
+
+    gym.register("tests/Forgetful-v0", Forgetful, disable_env_checker=True)
+    environments.forget()
+    environment = environments.make_vector_environment(Config(env_id="tests/Forgetful-v0"), 1, 0, 1)
+    assert environment.reset().observation["action_mask"].tolist() == [[0, 1, 0]]
+    assert environment.step(np.ones(1, np.int64)).observation["action_mask"].tolist() == [[1, 1, 1]]
+
+
 def test_free_parameters_are_learned_weights_at_the_end():
     agent = make_agent(Config(), gym.spaces.Box(-1, 1, (3,)), gym.spaces.Box(-1, 1, (2,)))
     assert agent.variables[-1].shape == [2]

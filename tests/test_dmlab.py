@@ -265,7 +265,7 @@ def test_a_missing_library_is_named_in_one_line(env_id, monkeypatch):
 
 
 def test_evaluation_plays_whole_episodes():
-    assert environments.for_evaluation(Config(env_id="dmlab30_test")).max_episode_frames == 0
+    assert environments.for_evaluation(Config(env_id=next(iter(suites.DMLAB30_TEST)))).max_episode_frames == 0
 
 
 def test_the_suite():

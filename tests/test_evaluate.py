@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import gymnasium as gym
@@ -88,6 +89,20 @@ def test_whole_games_and_never_without_an_end():
     assert config.max_episode_frames == 108_000
 
 
+def test_each_task_of_several_keeps_its_own_limit():
+    """CartPole's 500 steps do not become 108,000 because another task has no limit."""
+    config = Config(env_id="CartPole-v1,impala_tf/MemoryChain-v0", vectorization="sync")
+    limits = [_limit(config, task) for task in range(2)]
+    assert limits == [500, 108_000]
+
+
+def _limit(config, task):
+    environment = make_vector_environment(config, 1, task, 1, whole_games=True)
+    limit = environment._env.envs[0].spec.max_episode_steps
+    environment.close()
+    return limit
+
+
 @pytest.mark.parametrize("vectorization", ["ale", "sync"])
 def test_an_episode_is_cut_off_at_its_limit(vectorization):
     config = Config(max_episode_frames=40, num_action_repeats=4, vectorization=vectorization, env_id="ALE/Pong-v5",
@@ -119,6 +134,10 @@ def test_protocols_of_atari(pong, export, tmp_path):
     assert (paper.noop_max, paper.sticky_actions, paper.max_episode_frames) == (30, 0, 108_000)
     machado = evaluate.environment_of(pong, "", "machado")
     assert (machado.noop_max, machado.sticky_actions, machado.max_episode_frames) == (0, 0.25, 18_000)
+    both = json.loads((pong / "impala_tf.json").read_text())
+    both["environment"] |= dict(env_id="atari57", num_actors=57)
+    (tmp_path / "impala_tf.json").write_text(json.dumps(both))
+    assert evaluate.environment_of(tmp_path, "", "machado").noop_max == 0, "of a suite, too"
     training = evaluate.environment_of(pong, "")
     assert (training.noop_max, training.num_action_repeats) == (5, 4)
     assert evaluate.PROTOCOLS["paper"].num_episodes == 200
@@ -211,6 +230,37 @@ def test_evaluation_during_training_keeps_the_best(tmp_path, monkeypatch):
     (tmp_path / "evaluations.csv").write_text("".join(lines[:-1]))
     run(tmp_path, **settings)
     assert (tmp_path / "evaluations.csv").read_text().count(f"\n{frames[-1]},") == 1
+
+
+def test_exports_that_cannot_be_taken_together_are_not_played(export, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    shutil.copytree(export, other)
+    info = json.loads((other / "impala_tf.json").read_text())
+    info["environment"]["env_id"] = "CartPole-v0"
+    (other / "impala_tf.json").write_text(json.dumps(info))
+    monkeypatch.setattr(playing, "play", None)
+    with pytest.raises(SettingError, match="the same number of runs of each task; given: 2 of CartPole-v1, 1 of Cart"):
+        evaluate.run([export, other, export], evaluate.Options(2), output=tmp_path / "out.json")
+
+
+def test_results_of_other_environments_have_files_of_their_own(export):
+    evaluate.run([export], evaluate.Options(1))
+    evaluate.run([export], evaluate.Options(1, env_id="CartPole-v0"))
+    names = {path.name for path in export.parent.glob("saved_model_*.json")}
+    assert {"saved_model_sampled.json", "saved_model_sampled_CartPole_v0.json"} <= names
+
+
+def test_many_actions_and_frames_of_floats_can_be_drawn():
+    """MinAtar's frames are small, of floats from 0 to 1."""
+    panel = video.Panel(gym.spaces.Discrete(300), [])
+    row = environments.make_vector_environment(Config(), 1, 0, 1).reset()
+    action = tf.constant([7])
+    panel.add(
+        row, dict(baseline=tf.zeros(1), policy_parameters=tf.zeros([1, 300]), environment_action=action), prefix=""
+    )
+    picture = panel.beside(np.full([10, 10, 3], 0.5))
+    assert picture[100, 100].tolist() == [127, 127, 127]
+    assert panel.beside(np.zeros([5000, 4, 3], np.uint8)).shape == (video.HEIGHT, 2 + video.PANEL_WIDTH, 3)
 
 
 @pytest.mark.parametrize("space", [gym.spaces.Discrete(2, start=3), gym.spaces.Box(-1, 1, (2,))])

@@ -3,7 +3,11 @@
 import csv
 import importlib.util
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -52,8 +56,9 @@ def test_an_interrupted_greedy_evaluation_leaves_the_sampled_one(tmp_path, monke
     logdir.mkdir(parents=True)
     played = []
 
-    def fake_process(command, **_):
+    def fake_process(*command):
         if "impala_tf.evaluate" not in command:
+            end_training(logdir, frames=100)
             return
         greedy = "--greedy" in command
         played.append(greedy)
@@ -64,10 +69,52 @@ def test_an_interrupted_greedy_evaluation_leaves_the_sampled_one(tmp_path, monke
                 raise KeyboardInterrupt
             json.dump(dict(mean=2.0 if greedy else 1.0), file)
 
-    monkeypatch.setattr(reproducing.subprocess, "run", fake_process)
+    monkeypatch.setattr(reproducing, "call", fake_process)
     with pytest.raises(KeyboardInterrupt):
         reproducing.run(experiment, 1, tmp_path, 100)
     assert not (logdir / "evaluation.json").exists()
     reproducing.run(experiment, 1, tmp_path, 100)
     assert played == [False, True, True]
     assert json.loads((logdir / "evaluation.json").read_text()) == dict(sampled=dict(mean=1.0), greedy=dict(mean=2.0))
+
+
+def end_training(logdir, frames):
+    """What a run of 100 frames that ended after `frames` leaves."""
+    (logdir / "settings.flags").write_text("--seed=1\n--total_environment_frames=100\n")
+    (logdir / "metrics.csv").write_text(f"environment_frames\n{frames}\n")
+
+
+def test_a_run_that_was_stopped_is_not_taken_for_a_finished_one(tmp_path, monkeypatch):
+    """After SIGTERM a training saves and ends as if all were well."""
+    reproducing = load()
+    logdir = tmp_path / "game" / "seed1"
+    logdir.mkdir(parents=True)
+    monkeypatch.setattr(reproducing, "call", lambda *command: end_training(logdir, frames=99))
+    with pytest.raises(SystemExit, match="was stopped after 99 of 100 frames; start again to go on"):
+        reproducing.run(reproducing.Experiment("game", "A game", (), {}, action_repeat=1), 1, tmp_path, 100)
+    assert not (logdir / "evaluation.json").exists()
+
+
+def test_ctrl_c_lets_the_training_save(tmp_path):
+    """The terminal sends SIGINT to both processes; the child here takes a second to end."""
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import pathlib, signal, time\n"
+        "def end(*_):\n"
+        "    time.sleep(1)\n"
+        f"    pathlib.Path({str(tmp_path / 'saved')!r}).touch()\n"
+        "    raise SystemExit\n"
+        "signal.signal(signal.SIGINT, end)\n"
+        f"pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
+    parent = tmp_path / "parent.py"
+    parent.write_text(f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r})\nimport reproducing\n"
+                      f"reproducing.call({str(child)!r})\n")  # fmt: skip
+    process = subprocess.Popen([sys.executable, str(parent)], start_new_session=True, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "ready").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) != 0
+    assert (tmp_path / "saved").exists()

@@ -31,6 +31,37 @@ def test_the_parts_of_a_nest_have_names_in_the_order_of_tensorflow():
     assert list(spaces.leaves(gym.spaces.Discrete(2))) == [""]
 
 
+def test_names_of_parts_suit_a_saved_model():
+    """Its inputs have names of ASCII that differ in more than case."""
+    space = gym.spaces.Dict(
+        {"X": gym.spaces.Discrete(2), "x": gym.spaces.Discrete(2), "gr\u00f6\u00dfe": gym.spaces.Discrete(2)}
+    )
+    assert list(spaces.leaves(space)) == ["X", "gr__e", "x_"]
+    assert list(spaces.leaves(gym.spaces.Dict({1: gym.spaces.Discrete(2), 0: gym.spaces.Discrete(2)}))) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "network"),
+    [((6, 2, 7), "mlp"), ((6, 7, 2), "minatar"), ((2, 6, 7), "minatar"), ((20, 5, 30), "minatar"), ((20, 2, 30), "mlp"),
+     ((30, 20, 3), "shallow"), ((4, 84, 84), "shallow")],
+)  # fmt: skip
+def test_which_boxes_are_images(shape, network):
+    """Height and width must be large enough, wherever the channels stand."""
+    space = gym.spaces.Box(0, 255, shape, np.uint8)
+    assert spaces.network_for(Config(), space) == network
+    agent = make_agent(Config(separate_value_network=False), space, gym.spaces.Discrete(2))
+    assert agent.variables
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int64])
+def test_numbers_of_every_integer_type(dtype):
+    space = gym.spaces.MultiDiscrete([3, 4], dtype=dtype)
+    agent = make_agent(Config(), space, gym.spaces.Discrete(2))
+    nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
+    baselines = [float(agent.step(tf.constant([x], dtype), *nothing).baseline[0]) for x in ([0, 0], [2, 3])]
+    assert baselines[0] != baselines[1]
+
+
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
 def test_nested_observations_travel_through_the_queue(vectorization):
     actor, queue, agent = make(NESTED, num_envs=4, batch_size=2, vectorization=vectorization)

@@ -37,8 +37,9 @@ class MaskedObservation(gym.Wrapper):
         self.observation_space = gym.spaces.Dict(parts | {spaces.ACTION_MASK: mask})
 
     def _with_mask(self, observation, info: dict) -> dict:
+        """Without a mask in `info`, as some environments end an episode, all actions are possible."""
         parts = observation if self._is_dict else {"observation": observation}
-        mask = action_spaces.flat_mask(self.env.action_space, info[spaces.ACTION_MASK])
+        mask = action_spaces.flat_mask(self.env.action_space, info.get(spaces.ACTION_MASK))
         return parts | {spaces.ACTION_MASK: mask}
 
     def reset(self, **arguments):
@@ -98,13 +99,16 @@ class EnvPool(SeparatelySeeded):
         self.metadata = env.metadata
         self.num_envs = num_envs
         self._env = env
+        self._space = env.observation_space  # FrozenLake's observations have another dtype than it says.
 
     def reset(self, seed: list[int]):
         del seed
-        return self._env.reset()
+        observation, info = self._env.reset()
+        return spaces.as_arrays(self._space, observation), info
 
     def step(self, actions: np.ndarray):
-        return self._env.step(actions)
+        observation, *others = self._env.step(actions)
+        return spaces.as_arrays(self._space, observation), *others
 
     def begin(self) -> None:
         self._env.async_reset()
@@ -113,8 +117,8 @@ class EnvPool(SeparatelySeeded):
         self._env.send(actions, ready)
 
     def recv(self):
-        observation, reward, terminated, truncated, info = self._env.recv()
-        return info["env_id"], observation, reward, terminated, truncated, info
+        observation, *others, info = self._env.recv()
+        return info["env_id"], spaces.as_arrays(self._space, observation), *others, info
 
     def close(self) -> None:
         self._env.close()

@@ -11,19 +11,24 @@ from impala_tf import action_spaces, spaces
 from impala_tf.config import Config
 from impala_tf.environments import atari, single, suites
 from impala_tf.environments.backends import make_in_threads, make_vector, vectorization_of
-from impala_tf.environments.specs import EnvironmentSpec, spec_of, spec_of_task
+from impala_tf.environments.specs import EnvironmentSpec, for_evaluation, spec_of, spec_of_task
 from impala_tf.environments.vector import PartialEnvironment, Task, VectorEnvironment
 
 
 def make_vector_environment(
-    config: Config, seed: int, actor: int, num_envs: int, render_mode: str | None = None
+    config: Config,
+    seed: int,
+    actor: int,
+    num_envs: int,
+    render_mode: str | None = None,
+    whole_games: bool = False,
 ) -> VectorEnvironment:
     """The environments of one actor. Environment i is seeded by (seed, actor, i).
 
     With several tasks the actors take turns: actor 0 has task 0, actor 1 task 1, and so on, and from the first again.
-    `spec_of` has checked the settings.
+    `spec_of` has checked the settings. whole_games: to evaluate in, see `for_evaluation`.
     """
-    config, task = _task_of(config, actor)
+    config, task = _task_of(config, actor, whole_games)
     how = "sync" if render_mode else vectorization_of(config)
     settings: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
     seeds = _seeds(seed, actor, num_envs)
@@ -41,11 +46,13 @@ def make_partial_environment(config: Config, seed: int, actor: int, num_envs: in
     return PartialEnvironment(env, num_envs, config.envs_per_step, task)
 
 
-def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
+def _task_of(config: Config, actor: int, whole_games: bool = False) -> tuple[Config, Task]:
     """The settings of an actor's environments and which task they are."""
     tasks = suites.tasks_of(config)
     index = actor % len(tasks)
     config_of_task = dataclasses.replace(config, env_id=tasks[index])
+    if whole_games:
+        config_of_task = for_evaluation(config_of_task)
     spec = _known_spec(config_of_task)
     to_environment = action_spaces.to_environment(spec.action_space, config.action_bounds)
     shape = None
@@ -54,7 +61,7 @@ def _task_of(config: Config, actor: int) -> tuple[Config, Task]:
         if spec.action_space != action_space:
             to_environment = np.array(atari.WITHOUT_FIRE).__getitem__
     return config_of_task, Task(
-        index, tasks[index], shape, to_environment, config.life_loss_ends_episode, config.discounting
+        index, tasks[index], shape, to_environment, config_of_task.life_loss_ends_episode, config.discounting
     )
 
 

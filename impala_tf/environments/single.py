@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from impala_tf import action_spaces, spaces
 from impala_tf.config import Config, SettingError
@@ -67,6 +68,10 @@ def _check_fit(whose: str, method: str, space: gym.Space, emitted: Any, names: t
     if not is_sequence or len(emitted) != len(names):
         given = f"{len(emitted)} values" if is_sequence else f"a {type(emitted).__name__}"
         raise SettingError(f"{whose}: its {method} returned {given}; must be {', '.join(names)}")
+    if "reward" in names and np.ndim(emitted[1]):
+        raise SettingError(
+            f"{whose}: the reward of its {method} has the shape {np.shape(emitted[1])}; must be one number"
+        )
     words = spaces.misfit(space, emitted[0])
     if words:
         raise SettingError(f"{whose}: the observation of its {method} is not of its observation space: {words}")

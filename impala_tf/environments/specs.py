@@ -101,6 +101,12 @@ def spec_of_task(config: Config) -> EnvironmentSpec:
             f"--env_id={config.env_id}: {'a part of ' if part is not observation_space else ''}its observation space "
             f"{one_line(part)} is not supported; supported: {', '.join(spaces.SUPPORTED)}"
         )
+    parts = spaces.leaves(spaces.without_mask(observation_space)).values()
+    if not parts or any(0 in (part.shape or ()) for part in parts):
+        raise SettingError(
+            f"--env_id={config.env_id}: its observation space {one_line(observation_space)} has "
+            f"{'a part without any numbers' if parts else 'nothing but the action_mask'}"
+        )
     try:
         action_spaces.check(action_space)
     except NotImplementedError as error:
@@ -145,7 +151,13 @@ def _check_effective(config: Config, spec: EnvironmentSpec) -> None:
 def _check_mask(config: Config, observation_space: gym.Space, action_space: gym.Space) -> None:
     if not isinstance(observation_space, gym.spaces.Dict) or not spaces.has_mask(observation_space):
         return
-    has = np.size(spaces.zeros(observation_space[spaces.ACTION_MASK]))
+    mask = observation_space[spaces.ACTION_MASK]
+    if not isinstance(mask, gym.spaces.Box | gym.spaces.MultiBinary | gym.spaces.MultiDiscrete):
+        raise SettingError(
+            f"--env_id={config.env_id}: its action_mask is {one_line(mask)}; must be one MultiBinary with an entry for "
+            "each possible action, the components' one after the other"
+        )
+    has = np.size(spaces.zeros(mask))
     wanted = action_spaces.mask_size(action_space)
     if has != wanted:
         raise SettingError(
@@ -154,19 +166,19 @@ def _check_mask(config: Config, observation_space: gym.Space, action_space: gym.
 
 
 def for_evaluation(config: Config) -> Config:
-    """The settings to evaluate in: whole games, which end at 108,000 frames, where the id has no limit of its own.
+    """The settings to evaluate one task in: whole games, which end at 108,000 frames, where the id has no limit of its
+    own.
 
     Else an agent that repeats itself could play without an end.
     """
-    has_own = ("ALE/", *dmlab.NAMESPACES)
-    limited = all(task.startswith(has_own) or _has_limit(config, task) for task in suites.tasks_of(config))
-    limit = 0 if limited or config.vectorization == "envpool" else atari.MAX_FRAMES
+    limited = (
+        config.vectorization == "envpool"
+        or config.env_id.startswith(("ALE/", *dmlab.NAMESPACES))
+        or gym_spec(config).max_episode_steps is not None
+    )
+    limit = 0 if limited else atari.MAX_FRAMES
     if limit and config.vectorization == "native":  # It takes no limit.
         config = dataclasses.replace(config, vectorization="auto")
     return dataclasses.replace(
         config, life_loss_ends_episode=False, max_episode_frames=config.max_episode_frames or limit
     )
-
-
-def _has_limit(config: Config, task: str) -> bool:
-    return gym_spec(dataclasses.replace(config, env_id=task)).max_episode_steps is not None

@@ -72,6 +72,8 @@ class _Episodes:
         first = self._ended[envs].copy()
         continues = ~first
         reward = np.asarray(reward, np.float32)
+        if first.any():  # There is none, but some of EnvPool's environments emit what the memory held.
+            reward = np.where(first, np.float32(0), reward)
         episode_return = self._return[envs] * continues + reward
         episode_steps = self._steps[envs] * continues + continues
         discounted_return = self._discounted[envs] * (continues * np.float32(self._task.discounting)) + reward
@@ -93,6 +95,8 @@ class _Episodes:
         )
 
     def _check_finite(self, what: str, values: np.ndarray) -> None:
+        with np.errstate(over="ignore"):  # What is too large for float32 is infinite to the network.
+            values = values.astype(np.float32, copy=False)
         # The sum of squares is three times as fast to look at, and overflows for large but finite numbers.
         if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
             wrong = values[~np.isfinite(values)][0]

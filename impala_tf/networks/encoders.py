@@ -35,6 +35,7 @@ class OneHot(keras.layers.Layer):
         self._starts = [int(start) for start in np.ravel(space.start)]
 
     def call(self, observation):
+        observation = tf.cast(observation, tf.int64)  # One-hot encoding knows few of the integer types.
         numbers = tf.unstack(tf.reshape(observation, [-1, len(self._sizes)]), axis=-1)
         parts = zip(numbers, self._starts, self._sizes, strict=True)
         return tf.concat([tf.one_hot(number - start, size) for number, start, size in parts], axis=-1)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from impala_tf.networks.convolutions import Convolution
+from impala_tf.spaces import has_channels_first
 
 
 class FanInTruncatedNormal(keras.initializers.Initializer):
@@ -47,12 +48,9 @@ def as_floats(observation: tf.Tensor) -> tf.Tensor:
 
 
 def as_images(observation: tf.Tensor) -> tf.Tensor:
-    """[N, height, width, channels], also from channels first, as ALE stacks its frames. The type stays.
-
-    The channels are the smallest axis; with equal sizes they are the last.
-    """
+    """[N, height, width, channels], also from channels first, as ALE stacks its frames. The type stays."""
     height, width, channels = observation.shape[1:]
-    if height < min(width, channels):
+    if has_channels_first(observation.shape[1:]):
         channels, height, width = height, width, channels
         # Over flat pixels; TensorFlow takes half as long again to transpose four axes.
         pixels = tf.transpose(tf.reshape(observation, [-1, channels, height * width]), [0, 2, 1])
