@@ -36,6 +36,8 @@ def spread(rows: list[dict[str, str]], column: str, form: str) -> str:
     values = [float(row[column]) for row in rows if row[column]]
     if len(values) < len(rows):
         return f"reached by {len(values)} of {len(rows)}"
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
@@ -72,29 +74,24 @@ def summary() -> str:
 
 
 def games() -> str:
-    """A row for each experiment of the reproduce_*.py: medians over its seeds."""
+    """A row for each experiment of the reproduce_*.py: medians over its seeds, and the range."""
     rows = []
     for name in ("atari", "minatar", "gymnasium"):
         by_experiment: dict[str, list[dict[str, str]]] = {}
         for row in read(name):
             by_experiment.setdefault(row["experiment"], []).append(row)
         for experiment, runs in by_experiment.items():
-            median = {
-                column: statistics.median(float(run[column]) for run in runs)
-                for column in ("agent_steps", "training_secs", "final_mean_return")
-            }
+            steps, secs = (
+                statistics.median(float(run[column]) for run in runs) for column in ("agent_steps", "training_secs")
+            )
             rows.append(
-                [
-                    experiment.replace("_", " "),
-                    str(len(runs)),
-                    f"{median['agent_steps'] / 1e6:.2g}M",
-                    f"{median['training_secs'] / 60:.1f}",
-                    # The mean over several games says little; their exports have normalised scores.
-                    "; ".join(run["sampled"] for run in runs)
+                [experiment.replace("_", " "), str(len(runs)), f"{steps / 1e6:.2g}M", f"{secs / 60:.1f}"]
+                # The mean over several games says little; their exports have normalised scores.
+                + (
+                    [runs[0]["sampled"], runs[0]["greedy"]]
                     if "norm" in runs[0]["sampled"]
-                    else f"{median['final_mean_return']:.4g}",
-                    "; ".join(run["greedy"] for run in runs),
-                ]
+                    else [spread(runs, column, ".4g") for column in ("final_mean_return", "greedy")]
+                )
             )
     return table(("task", "seeds", "agent steps", "minutes", "mean return, sampled", "greedy"), rows)
 
