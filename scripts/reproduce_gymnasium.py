@@ -22,7 +22,7 @@ MEMORY = ("--num_envs_per_actor=16", "--entropy_cost=0.01")
 EXPERIMENTS = [
     task("acrobot", "Acrobot-v1", 500_000, -100, "--num_envs_per_actor=16", "--entropy_cost=0.01"),
     task("lunar_lander", "LunarLander-v3", 3_000_000, 200, CONTROL, "--num_envs_per_actor=8", "--batch_size=8",
-         "--unroll_length=16", "--discounting=0.999", "--hidden_sizes=128,128"),
+         "--unroll_length=16", "--discounting=0.999", "--learning_rate=0.001", "--hidden_sizes=128,128"),
     task("pendulum", "Pendulum-v1", 1_000_000, -300, CONTROL, "--num_envs_per_actor=8", "--batch_size=8",
          "--discounting=0.9", "--vtrace_lambda=0.9", "--action_scale_init=0.5", "--learning_rate=0.0007"),
     task("half_cheetah", "HalfCheetah-v5", 3_000_000, 2000, CONTROL),

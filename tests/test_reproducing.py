@@ -109,8 +109,14 @@ def test_ctrl_c_lets_the_training_save(tmp_path):
         "time.sleep(60)\n"
     )
     parent = tmp_path / "parent.py"
-    parent.write_text(f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r})\nimport reproducing\n"
-                      f"reproducing.call({str(child)!r})\n")  # fmt: skip
+    # A shell's background job, such as these tests may be, would ignore SIGINT.
+    parent.write_text(
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
+        "import reproducing\n"
+        f"reproducing.call({str(child)!r})\n"
+    )
     process = subprocess.Popen([sys.executable, str(parent)], start_new_session=True, stderr=subprocess.DEVNULL)
     while not (tmp_path / "ready").exists():
         assert process.poll() is None
