@@ -147,7 +147,7 @@ def test_envpool_with_a_dict_observation(settings):
 @pytest.mark.parametrize("settings", [{}, dict(envs_per_step=2)])
 def test_envpool_rows_have_the_dtype_of_the_space_and_no_reward_at_the_first(settings):
     for env_id, dtype in (("FrozenLake-v1", np.int64), ("CheetahRun-v1", np.float64)):
-        config = Config(env_id=env_id, vectorization="envpool", **settings)
+        config = Config(env_id=env_id, vectorization="envpool", max_episode_frames=7, **settings)
         made = environments.make_partial_environment if settings else environments.make_vector_environment
         environment = made(config, 1, 0, 4)
         spec = environments.spec_of(config)
@@ -168,47 +168,6 @@ def test_what_only_envpool_has_can_be_evaluated():
     environment = environments.make_vector_environment(config, 1, 0, 2, whole_games=True)
     environment.reset()
     environment.close()
-
-
-def test_observations_too_large_for_the_network_are_named():
-    class Large(gym.Env):
-        observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
-        action_space = gym.spaces.Discrete(2)
-
-        def reset(self, *, seed=None, options=None):
-            return np.array([0.0, 1e200]), {}
-
-        def step(self, action):
-            return np.zeros(2), 0.0, False, False, {}
-
-    gym.register("tests/Large-v0", Large, disable_env_checker=True)
-    with pytest.raises(SettingError, match="--env_id=tests/Large-v0: gave inf in its observation"):
-        make("tests/Large-v0").reset()
-
-
-@pytest.mark.parametrize(
-    ("space", "reward", "message"),
-    [
-        (gym.spaces.Box(-1, 1, (1,)), np.zeros(1), r"the reward of its step has the shape \(1,\); must be one number"),
-        (gym.spaces.Box(-1, 1, (0,)), 0.0, r"its observation space Box.* has a part without any numbers"),
-        (gym.spaces.Dict(action_mask=gym.spaces.MultiBinary(2)), 0.0, "has nothing but the action_mask"),
-    ],
-)
-def test_what_cannot_be_learned_from_is_refused(space, reward, message):
-    class Odd(gym.Env):
-        observation_space = space
-        action_space = gym.spaces.Discrete(2)
-
-        def reset(self, *, seed=None, options=None):
-            return space.sample(), {}
-
-        def step(self, action):
-            return space.sample(), reward, False, False, {}
-
-    gym.register("tests/Odd-v0", Odd, disable_env_checker=True)
-    environments.forget()
-    with pytest.raises(SettingError, match=message):
-        environments.spec_of(Config(env_id="tests/Odd-v0"))
 
 
 def test_environments_in_processes_are_not_signalled_with_ours():

@@ -205,3 +205,44 @@ def test_ids_that_are_not_known_from_here():
         environments.spec_of(Config(env_id="Countin-v0"))
     with pytest.raises(SettingError, match=r"did you mean tests/Counting-v0 [^;]*\?$"):
         environments.spec_of(Config(env_id="tests.environments:tests/Countin-v0"))
+
+
+def test_observations_too_large_for_the_network_are_named():
+    class Large(gym.Env):
+        observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+        action_space = gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.array([0.0, 1e200]), {}
+
+        def step(self, action):
+            return np.zeros(2), 0.0, False, False, {}
+
+    gym.register("tests/Large-v0", Large, disable_env_checker=True)
+    with pytest.raises(SettingError, match="--env_id=tests/Large-v0: gave inf in its observation"):
+        environments.make_vector_environment(Config(env_id="tests/Large-v0"), 1, 0, 1).reset()
+
+
+@pytest.mark.parametrize(
+    ("space", "reward", "message"),
+    [
+        (gym.spaces.Box(-1, 1, (1,)), np.zeros(1), r"the reward of its step has the shape \(1,\); must be one number"),
+        (gym.spaces.Box(-1, 1, (0,)), 0.0, r"its observation space Box.* has a part without any numbers"),
+        (gym.spaces.Dict(action_mask=gym.spaces.MultiBinary(2)), 0.0, "has nothing but the action_mask"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(space, reward, message):
+    class Odd(gym.Env):
+        observation_space = space
+        action_space = gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return space.sample(), {}
+
+        def step(self, action):
+            return space.sample(), reward, False, False, {}
+
+    gym.register("tests/Odd-v0", Odd, disable_env_checker=True)
+    environments.forget()
+    with pytest.raises(SettingError, match=message):
+        environments.spec_of(Config(env_id="tests/Odd-v0"))

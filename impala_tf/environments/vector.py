@@ -95,8 +95,9 @@ class _Episodes:
         )
 
     def _check_finite(self, what: str, values: np.ndarray) -> None:
-        with np.errstate(over="ignore"):  # What is too large for float32 is infinite to the network.
-            values = values.astype(np.float32, copy=False)
+        if values.dtype == np.float64:
+            with np.errstate(over="ignore"):  # What is too large for float32 is infinite to the network.
+                values = values.astype(np.float32)
         # The sum of squares is three times as fast to look at, and overflows for large but finite numbers.
         if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
             wrong = values[~np.isfinite(values)][0]
