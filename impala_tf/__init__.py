@@ -1,7 +1,7 @@
 """IMPALA (Espeholt et al. 2018) in TensorFlow 2 and Keras 3.
 
-Importing the package imports nothing heavy; to read the code, start with `impala_tf.training.connect`, which wires all
-parts.
+Importing the package imports nothing heavy; to read the code, start with
+`impala_tf.running.wiring.connect`, which wires all parts.
 """
 
 from collections.abc import Callable
@@ -40,18 +40,19 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
             gym.register(config.env_id, make_env)
         except gym.error.Error as error:
             raise SettingError(f"--env_id={config.env_id}: cannot be a name for make_env ({error})") from None
-    from impala_tf import command_line, environments
-    from impala_tf.logdir import LogDir
-    from impala_tf.startup import import_tensorflow
+    from impala_tf import environments
+    from impala_tf.records.logdir import LogDir
+    from impala_tf.support.messages import warn
+    from impala_tf.support.startup import import_tensorflow
 
     # Everything that can be wrong is checked before TensorFlow is imported, which takes seconds.
     environments.forget()
     environments.spec_for_training(config)
-    logdir = LogDir(config, command_line.warn)
+    logdir = LogDir(config, warn)
     import_tensorflow()
-    from impala_tf import training
+    from impala_tf.running import training
 
-    command_line.warn(f"{config.env_id}; log directory {logdir.path}")
+    warn(f"{config.env_id}; log directory {logdir.path}")
     try:
         return training.train(config, logdir, make_torso)
     except SettingError:

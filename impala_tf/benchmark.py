@@ -25,10 +25,10 @@ from typing import Any
 import tqdm
 from absl import flags
 
-from impala_tf import command_line, signals
 from impala_tf import config as config_lib
 from impala_tf.config import SettingError
-from impala_tf.startup import import_tensorflow
+from impala_tf.support import command_line, signals
+from impala_tf.support.startup import import_tensorflow
 
 # What a row is compared by, the first that it has.
 FIGURES = ("steps_per_sec", "frames_per_sec")

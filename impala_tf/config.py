@@ -343,9 +343,6 @@ class Config:
     checkpoint_every_updates: int = setting(0, "Updates between checkpoints; 0: off.", "updates", low=0)
     keep_checkpoints: int = setting(3, "The newest checkpoints that are kept.", low=1)
     profile: bool = setting(False, "Trace two seconds of training into the log directory (docs/performance.md).")
-    split_timing: bool = setting(
-        False, "Time the learner's forward and backward pass apart. Slower: the update is no longer one function."
-    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -388,7 +385,6 @@ class Config:
             ("policy_lag", self.policy_lag > 0),
             ("envs_per_step", self.envs_per_step > 0),
             ("dynamic_batching", self.dynamic_batching and name != "a2c_sync_trajectory"),
-            ("split_timing", self.split_timing and name == "a3c"),
             ("normalise_observations", self.normalise_observations and name == "a3c"),
             ("normalise_returns", self.normalise_returns and name == "a3c"),
             ("centre_frames", self.centre_frames and name == "a3c"),

@@ -12,9 +12,9 @@ import shlex
 from absl import flags
 
 import impala_tf
-from impala_tf import command_line
 from impala_tf.config import Config, SettingError
-from impala_tf.messages import number
+from impala_tf.support import command_line
+from impala_tf.support.messages import number
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def train(config: Config) -> None:
-    from impala_tf.logdir import SAVED_MODEL
+    from impala_tf.records.logdir import SAVED_MODEL
 
     summary = impala_tf.train(config)
     print(
@@ -40,13 +40,13 @@ def train(config: Config) -> None:
 
 def test(config: Config) -> None:
     """Evaluates the export in the log directory, sampling actions as the released code does."""
-    from impala_tf import evaluate
-    from impala_tf.logdir import SAVED_MODEL
+    from impala_tf.evaluation import evaluate_exports
+    from impala_tf.records.logdir import SAVED_MODEL
 
     if not config.logdir:
         raise SettingError("--logdir=: --mode=test needs the log directory of a run")
     directory = pathlib.Path(config.logdir) / SAVED_MODEL
-    evaluate.run([directory], evaluate.Options(config.test_num_episodes, config.seed), flag="logdir")
+    evaluate_exports.run([directory], evaluate_exports.Options(config.test_num_episodes, config.seed), flag="logdir")
 
 
 if __name__ == "__main__":

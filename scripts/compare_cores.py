@@ -14,7 +14,7 @@ from unittest import mock
 import gymnasium as gym
 import numpy as np
 
-from impala_tf.startup import import_tensorflow
+from impala_tf.support.startup import import_tensorflow
 
 B, NUM_ACTIONS, OBSERVATION = 32, 2, (2,)
 
@@ -23,14 +23,15 @@ def make_update(config, form: str):
     """A callable that makes an update with random inputs. form: plain, ours or written out."""
     import tensorflow as tf
 
-    from impala_tf import distributions
-    from impala_tf.learner import Learner
+    from impala_tf.experience.unroll_spec import unroll_spec
+    from impala_tf.experience.unroll_writer import UnrollWriter
+    from impala_tf.learning.learner import Learner
     from impala_tf.networks import Agent
     from impala_tf.networks.agent import Trunk
     from impala_tf.networks.cores import make_core
     from impala_tf.networks.encoders import make_torso
+    from impala_tf.spaces import distributions
     from impala_tf.types import ArraySpec
-    from impala_tf.unroll_queue import UnrollWriter, unroll_spec
 
     def plain(core, features, first, state):
         def row(carry, inputs):

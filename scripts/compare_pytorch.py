@@ -48,18 +48,19 @@ def time_tensorflow(network: str, threads: int, secs: float) -> list[float]:
     """Milliseconds of an update and of policy forward passes."""
     import gymnasium as gym
 
-    from impala_tf.startup import import_tensorflow
+    from impala_tf.support.startup import import_tensorflow
 
     os.environ.update(TF_NUM_INTRAOP_THREADS=str(threads), TF_NUM_INTEROP_THREADS=str(threads))
     import_tensorflow()
     import tensorflow as tf
 
     from impala_tf.config import Config
-    from impala_tf.graphs import direct_call
-    from impala_tf.learner import Learner
+    from impala_tf.experience.unroll_spec import unroll_spec
+    from impala_tf.experience.unroll_writer import UnrollWriter
+    from impala_tf.learning.learner import Learner
     from impala_tf.networks import make_agent
+    from impala_tf.support.graphs import direct_call
     from impala_tf.types import ArraySpec
-    from impala_tf.unroll_queue import UnrollWriter, unroll_spec
 
     space = gym.spaces.Box(0, 255, FRAME, np.uint8)
     config = Config(network=network, separate_value_network=False)

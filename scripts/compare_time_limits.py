@@ -30,7 +30,7 @@ def learned_value(bootstrap: bool, seed: int) -> float:
             clip_norm=1e9,
         )  # fmt: skip
         impala_tf.train(config)
-        from impala_tf.export import ExportedAgent
+        from impala_tf.evaluation.export import ExportedAgent
 
         agent = ExportedAgent(pathlib.Path(logdir) / "saved_model")
         no = np.zeros(1, bool)

@@ -18,9 +18,11 @@ import numpy as np
 from absl import flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from impala_tf import command_line, environments
-from impala_tf.logdir import LogDir
-from impala_tf.startup import import_tensorflow
+from impala_tf import environments
+from impala_tf.records.logdir import LogDir
+from impala_tf.support import command_line
+from impala_tf.support.messages import warn
+from impala_tf.support.startup import import_tensorflow
 
 WARM_UP_SECS = 15.0  # Graphs are traced, and the policy learns to stay alive.
 BUDGET = ("--total_environment_frames=1000000000", "--evaluate_every_frames=1")
@@ -30,8 +32,8 @@ def evaluate_always(run, working: threading.Event) -> None:
     """A thread of the run: evaluations as `Evaluator.work` makes them, while `working` is set."""
     import tensorflow as tf
 
-    from impala_tf.evaluator import room_for_others
-    from impala_tf.threads import Closed
+    from impala_tf.evaluation.evaluator import room_for_others
+    from impala_tf.support.threads import Closed
 
     def pause(busy_secs: float) -> None:
         room_for_others(run.crew, busy_secs)
@@ -70,10 +72,10 @@ def main() -> None:
         flags.FLAGS([sys.argv[0], *arguments.flags, *BUDGET, f"--logdir={directory}"])
         config = command_line.config_from_flags()
         environments.spec_for_training(config)
-        logdir = LogDir(config, command_line.warn)
+        logdir = LogDir(config, warn)
         import_tensorflow()
-        from impala_tf import architectures
-        from impala_tf.training import connect
+        from impala_tf.running import architectures
+        from impala_tf.running.wiring import connect
 
         run = connect(config, logdir)
         working = threading.Event()

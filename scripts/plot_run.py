@@ -70,7 +70,7 @@ def plot_ratios_and_times(metrics: dict[str, np.ndarray], output: pathlib.Path) 
         axes[0].plot(metrics["updates"], metrics[f"ratio_{name}"], label=name)
     axes[0].set_ylabel("importance ratio pi / mu")
     axes[0].legend()
-    for name in ("update", "forward", "backward", "batch"):
+    for name in ("update", "batch"):
         if not np.all(np.isnan(metrics[f"secs/{name}"])):
             # Without the first row: the first update traces and compiles.
             axes[1].plot(metrics["updates"][1:], 1000 * metrics[f"secs/{name}"][1:], label=name)

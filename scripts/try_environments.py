@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import impala_tf  # noqa: E402
-from impala_tf.startup import import_tensorflow  # noqa: E402
+from impala_tf.support.startup import import_tensorflow  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "results" / "environments.json"
 FRAMES = 2000

@@ -11,9 +11,12 @@ import pytest
 import tensorflow as tf
 
 import impala_tf
-from impala_tf import environments, spaces, startup
+from impala_tf import environments
 from impala_tf.config import Config, SettingError
 from impala_tf.networks import make_agent
+from impala_tf.spaces import observation_spaces
+from impala_tf.support import startup
+from tests.support.environments import COUNTING, TESTS
 
 L = keras.layers
 FRAME = gym.spaces.Box(0, 255, (4, 4, 1), np.uint8)
@@ -92,11 +95,11 @@ def test_large_numbers_are_finite():
 
 def test_what_the_vectors_cast_is_no_mistake():
     casts = observation(vector=[1, 2.0, 3], frame=np.zeros([4, 4, 1], bool))
-    assert spaces.misfit(SPACE, casts) is None
-    assert spaces.misfit(SPACE, types.MappingProxyType(casts | dict(besides=1))) is None
-    assert spaces.misfit(gym.spaces.Discrete(3), 2) is None
-    assert spaces.misfit(gym.spaces.Text(5), "hello") is None
-    assert spaces.misfit(gym.spaces.Text(5), 5) == "is a int, not a text"
+    assert observation_spaces.misfit(SPACE, casts) is None
+    assert observation_spaces.misfit(SPACE, types.MappingProxyType(casts | dict(besides=1))) is None
+    assert observation_spaces.misfit(gym.spaces.Discrete(3), 2) is None
+    assert observation_spaces.misfit(gym.spaces.Text(5), "hello") is None
+    assert observation_spaces.misfit(gym.spaces.Text(5), 5) == "is a int, not a text"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,7 @@ def test_an_environment_that_was_mended_is_looked_at_anew(tmp_path):
 
 
 def test_a_wrong_network_leaves_no_log_directory(tmp_path):
-    config = Config(env_id="tests.environments:tests/Counting-v0", logdir=str(tmp_path / "run"))
+    config = Config(env_id=COUNTING, logdir=str(tmp_path / "run"))
     with pytest.raises(SettingError, match=r"^make_torso: returned NoneType"):
         impala_tf.train(config, make_torso=lambda space: None)
     assert not (tmp_path / "run").exists()
@@ -204,7 +207,7 @@ def test_ids_that_are_not_known_from_here():
     with pytest.raises(SettingError, match=r"an id of your own needs its module: my_module:MyEnv-v0$"):
         environments.spec_of(Config(env_id="Countin-v0"))
     with pytest.raises(SettingError, match=r"did you mean tests/Counting-v0 [^;]*\?$"):
-        environments.spec_of(Config(env_id="tests.environments:tests/Countin-v0"))
+        environments.spec_of(Config(env_id=f"{TESTS}Countin-v0"))
 
 
 def test_observations_too_large_for_the_network_are_named():

@@ -1,81 +1,139 @@
-"""Imports point only upwards in this list, and only the mains read flags."""
+"""The wings: imports go downwards, there is no cycle, and only the mains read flags."""
 
 import ast
+import graphlib
 import pathlib
 import subprocess
 import sys
 
-PACKAGE = pathlib.Path(__file__).parent.parent / "impala_tf"
+import pytest
 
-ORDER = [
-    "types", "config", "messages", "startup", "spaces", "bottleneck", "graphs", "signals", "threads", "vtrace",
-    "action_spaces", "distributions", "losses",
-    "networks.convolutions", "networks.torsos", "networks.cores", "networks.encoders",
-    "networks.normalisation", "networks.agent", "networks",
-    "environments.cartpole", "environments.tasks", "environments.suites", "environments.atari", "environments.dmlab",
-    "environments.vector", "environments.adapters", "environments.single", "environments.backends",
-    "environments.specs", "environments.making", "environments",
-    "metrics", "checkpoints", "logdir", "export", "unroll_queue", "weights", "inference", "actor", "partial_actor",
-    "learner", "playing", "evaluator", "run", "architectures.impala", "architectures.a2c", "architectures.a3c",
-    "architectures", "profile", "training",
-    "benchmarks.measure", "benchmarks.whole", "benchmarks.ceilings", "benchmarks.architectures", "benchmarks.scaling",
-    "benchmarks.single", "benchmarks",
-    "command_line", "aggregate", "video", "evaluate", "experiment", "benchmark",
-]  # fmt: skip
-MAINS = {"command_line", "evaluate", "experiment", "benchmark"}
-WITHOUT_TENSORFLOW = {
-    "types", "config", "messages", "spaces", "action_spaces", "startup", "signals", "threads", "environments.cartpole",
-    "environments.atari",
-    "environments.vector", "environments.adapters", "environments.single", "environments.backends",
-    "environments.specs", "environments.making", "environments", "checkpoints", "logdir",
-    "command_line",
-    "evaluate", "experiment", "benchmark", "environments.tasks", "environments.suites", "environments.dmlab",
-    "playing", "aggregate", "video",
-}  # fmt: skip
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = ROOT / "impala_tf"
 
-
-def name_of(path):
-    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    return name.removesuffix(".__init__") if name != "__init__" else ""
+# Wings, and modules of the root, by floor. A wing imports itself and what is on lower floors; never a neighbour.
+FLOORS = {
+    1: ("types", "config"),
+    2: ("support",),
+    3: ("spaces", "experience"),
+    4: ("environments", "networks", "algorithms"),
+    5: ("acting", "learning", "records"),
+    6: ("evaluation",),
+    7: ("running",),
+    8: ("", "benchmarks"),  # "": impala_tf/__init__.py, the Python API.
+    9: ("experiment", "evaluate", "benchmark"),
+}
+FLOOR_OF = {wing: floor for floor, wings in FLOORS.items() for wing in wings}
+READERS_OF_FLAGS = {"support.command_line", "evaluate", "experiment", "benchmark"}
+# What is imported before TensorFlow is, so that a user's mistake is answered at once.
+WITHOUT_TENSORFLOW = (
+    *("types", "config", "experiment", "evaluate", "benchmark", "environments"),
+    *("spaces.observation_spaces", "spaces.action_spaces"),
+    *("support.messages", "support.startup", "support.signals", "support.threads", "support.command_line"),
+    *("records.checkpoints", "records.logdir"),
+    *("evaluation.playing", "evaluation.aggregate", "evaluation.video"),
+)
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def name_of(path: pathlib.Path) -> str:
+    """The module's name without impala_tf; "" is impala_tf itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported_names(tree: ast.AST):
+    """Every name that is imported anywhere in the file, also inside functions."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if name_of(path)}
+def edges_of(source: str) -> set[str]:
+    """The modules of impala_tf that a file imports."""
+    found = set()
+    for imported in imported_names(ast.parse(source)):
+        if imported.partition(".")[0] != "impala_tf":
+            continue
+        name = imported.partition(".")[2]
+        while name not in MODULES:
+            name = name.rpartition(".")[0]
+        found.add(name)
+    return found
 
 
-def test_the_list_is_complete():
-    assert sorted(MODULES) == sorted(ORDER)
+def wing_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def test_imports_point_upwards():
-    edges = 0
-    for name, path in MODULES.items():
-        for imported in imports(path):
-            if not imported.startswith("impala_tf."):
-                continue
-            target = imported.removeprefix("impala_tf.")
-            while target not in MODULES:
-                target = target.rpartition(".")[0]
-            if name in ("networks", "environments", "architectures", "benchmarks"):
-                continue  # A package re-exports its own modules, which stand before it.
-            assert ORDER.index(target) < ORDER.index(name), f"{name} imports {target}"
-            edges += 1
-    assert edges > 40
+def is_downward(module: str, imported: str) -> bool:
+    same_wing = wing_of(module) == wing_of(imported)
+    return same_wing or FLOOR_OF[wing_of(imported)] < FLOOR_OF[wing_of(module)]
+
+
+GRAPH = {name: edges_of(path.read_text()) for name, path in MODULES.items()}
+
+
+def test_every_module_is_on_a_floor():
+    assert {wing_of(module) for module in MODULES} == set(FLOOR_OF)
+
+
+def test_imports_point_downwards():
+    wrong = [
+        f"{module} (floor {FLOOR_OF[wing_of(module)]}) imports {imported} (floor {FLOOR_OF[wing_of(imported)]})"
+        for module, imports in GRAPH.items()
+        for imported in imports
+        if not is_downward(module, imported)
+    ]
+    assert not wrong
+    assert sum(map(len, GRAPH.values())) > 150, "the walk finds the imports"
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("learning.learner", "from impala_tf.running import run"),
+        ("learning.learner", "def late():\n    from impala_tf.records import metrics"),
+        ("types", "from impala_tf.config import Config"),
+        ("support.graphs", "import impala_tf.networks.agent"),
+    ],
+)
+def test_an_upward_or_sideways_import_is_seen(module, source):
+    assert not all(is_downward(module, imported) for imported in edges_of(source))
+
+
+def test_there_is_no_cycle():
+    list(graphlib.TopologicalSorter({module: imports - {module} for module, imports in GRAPH.items()}).static_order())
 
 
 def test_only_the_mains_read_flags():
-    readers = {name for name, path in MODULES.items() if any(i == "absl.flags" for i in imports(path))}
-    assert readers == MAINS
+    readers = {
+        name
+        for name, path in MODULES.items()
+        if any(imported.startswith("absl.flags") for imported in imported_names(ast.parse(path.read_text())))
+    }
+    assert readers == READERS_OF_FLAGS
 
 
 def test_mistakes_are_found_before_tensorflow_is_imported():
-    modules = ", ".join(f"impala_tf.{name}" for name in sorted(WITHOUT_TENSORFLOW))
+    modules = ", ".join(f"impala_tf.{name}" for name in WITHOUT_TENSORFLOW)
     program = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_no_test_imports_another():
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for imported in imported_names(ast.parse(path.read_text())):
+            parts = imported.split(".")
+            assert parts[0] != "tests" or not any(part.startswith("test_") for part in parts), f"{path}: {imported}"
+
+
+def test_tests_mirror_the_wings():
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    wings = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert folders - wings <= {"scripts"}
+    assert wings - folders == set()

@@ -8,17 +8,20 @@ import gymnasium as gym
 import numpy as np
 import tensorflow as tf
 
-from impala_tf import environments, training
+from impala_tf import environments
+from impala_tf.acting.inference import LocalPolicy
 from impala_tf.benchmarks import whole
 from impala_tf.benchmarks.measure import Rate, median, together
 from impala_tf.config import Config
-from impala_tf.graphs import direct_call
-from impala_tf.inference import LocalPolicy
-from impala_tf.learner import Learner, default_device
+from impala_tf.experience.unroll_queue import UnrollQueue
+from impala_tf.experience.unroll_spec import UnrollSpec
+from impala_tf.experience.unroll_writer import UnrollWriter
+from impala_tf.learning.learner import Learner, default_device
 from impala_tf.networks import make_agent
 from impala_tf.networks.agent import zeros
+from impala_tf.running import wiring
+from impala_tf.support.graphs import direct_call
 from impala_tf.types import Unroll
-from impala_tf.unroll_queue import UnrollQueue, UnrollSpec, UnrollWriter
 
 BATCHES = (1, 8, 64)  # Of the policy alone, beside the run's own.
 
@@ -27,8 +30,8 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
     """A row for each part, then the whole with its efficiency: whole / (cores / sum of the parts' CPU secs a step)."""
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = training.spec_for(agent, config.unroll_length)
-    num_envs = training.rows_per_call(config)
+    spec = wiring.spec_for(agent, config.unroll_length)
+    num_envs = wiring.rows_per_call(config)
     parts = {
         "environment": functools.partial(environment, config, spaces, secs),
         f"policy, {num_envs} rows": functools.partial(policy, agent, config.unroll_length, num_envs, secs),
@@ -65,7 +68,7 @@ def _row(name: str, rate: Rate) -> dict[str, Any]:
 
 def environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:
     """Random actions, in as many threads as actors would act at a time."""
-    num_threads = min(config.num_actors, training.concurrent_actors(config, spaces.vectorization))
+    num_threads = min(config.num_actors, wiring.concurrent_actors(config, spaces.vectorization))
     num_envs = config.num_envs_per_actor
     make: Any = environments.make_vector_environment
     num_rows = num_envs
@@ -153,7 +156,7 @@ def learner(config: Config, spaces: environments.EnvironmentSpec, spec: UnrollSp
 
 def queue(config: Config, spec: UnrollSpec, secs: float) -> Rate:
     """Unrolls in, batches out, one after the other."""
-    num_unrolls = training.unrolls_at_once(config)
+    num_unrolls = wiring.unrolls_at_once(config)
     alone = UnrollQueue(spec, config.batch_size, num_unrolls, capacity=config.batch_size + num_unrolls)
     unrolls = UnrollWriter(spec, num_unrolls, alone.group).unroll
     for leaf in tf.nest.flatten(unrolls):

@@ -5,10 +5,11 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from impala_tf import architectures, training
 from impala_tf.benchmarks.measure import Rate, cpu_secs
 from impala_tf.config import Config
-from impala_tf.logdir import LogDir
+from impala_tf.records.logdir import LogDir
+from impala_tf.running import architectures, training, wiring
+from impala_tf.running.run import Run
 
 WARM_UP_SECS = 1.0  # From when everything is compiled.
 START_SECS = 180.0  # How long that may take.
@@ -32,7 +33,7 @@ def measure(config: Config, secs: float) -> Whole:
     """Trains with all threads for about `secs`. Raises what a thread raised."""
     with tempfile.TemporaryDirectory() as directory:
         config = dataclasses.replace(config, logdir=directory, total_environment_frames=FOREVER)
-        run = training.connect(config, LogDir(config, warn=lambda line: None))
+        run = wiring.connect(config, LogDir(config, warn=lambda line: None))
         for name, work in architectures.THREADS[config.architecture](run).items():
             run.crew.start(name, work)
         try:
@@ -59,7 +60,7 @@ def measure(config: Config, secs: float) -> Whole:
                 actor.close()
 
 
-def _wait_for_start(run: training.Run) -> None:
+def _wait_for_start(run: Run) -> None:
     """Until there was an update and every actor has begun its third call: by then an A3C worker has compiled its
     gradients, too."""
     deadline = time.monotonic() + START_SECS
@@ -69,6 +70,6 @@ def _wait_for_start(run: training.Run) -> None:
         _wait(run, 0.02)
 
 
-def _wait(run: training.Run, secs: float) -> None:
+def _wait(run: Run, secs: float) -> None:
     if run.crew.wait(secs):
         raise run.crew.error or RuntimeError("the run ended by itself")

@@ -5,8 +5,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from impala_tf import action_spaces, spaces
 from impala_tf.environments.vector import SeparatelySeeded
+from impala_tf.spaces import action_spaces, observation_spaces
 
 
 class ActionRepeat(gym.Wrapper):
@@ -34,13 +34,13 @@ class MaskedObservation(gym.Wrapper):
         space, mask = env.observation_space, gym.spaces.MultiBinary(action_spaces.mask_size(env.action_space))
         self._is_dict = isinstance(space, gym.spaces.Dict)
         parts = space.spaces if isinstance(space, gym.spaces.Dict) else {"observation": space}
-        self.observation_space = gym.spaces.Dict(parts | {spaces.ACTION_MASK: mask})
+        self.observation_space = gym.spaces.Dict(parts | {observation_spaces.ACTION_MASK: mask})
 
     def _with_mask(self, observation, info: dict) -> dict:
         """Without a mask in `info`, as some environments end an episode, all actions are possible."""
         parts = observation if self._is_dict else {"observation": observation}
-        mask = action_spaces.flat_mask(self.env.action_space, info.get(spaces.ACTION_MASK))
-        return parts | {spaces.ACTION_MASK: mask}
+        mask = action_spaces.flat_mask(self.env.action_space, info.get(observation_spaces.ACTION_MASK))
+        return parts | {observation_spaces.ACTION_MASK: mask}
 
     def reset(self, **arguments):
         observation, info = self.env.reset(**arguments)
@@ -104,11 +104,11 @@ class EnvPool(SeparatelySeeded):
     def reset(self, seed: list[int]):
         del seed
         observation, info = self._env.reset()
-        return spaces.as_arrays(self._space, observation), info
+        return observation_spaces.as_arrays(self._space, observation), info
 
     def step(self, actions: np.ndarray):
         observation, *others = self._env.step(actions)
-        return spaces.as_arrays(self._space, observation), *others
+        return observation_spaces.as_arrays(self._space, observation), *others
 
     def begin(self) -> None:
         self._env.async_reset()
@@ -118,7 +118,7 @@ class EnvPool(SeparatelySeeded):
 
     def recv(self):
         observation, *others, info = self._env.recv()
-        return info["env_id"], spaces.as_arrays(self._space, observation), *others, info
+        return info["env_id"], observation_spaces.as_arrays(self._space, observation), *others, info
 
     def close(self) -> None:
         self._env.close()

@@ -10,12 +10,12 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from impala_tf import spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, dmlab
 from impala_tf.environments.adapters import Ale, EnvPool
 from impala_tf.environments.single import gym_spec, make_one, masks_actions, try_one
-from impala_tf.messages import one_line
+from impala_tf.spaces import observation_spaces
+from impala_tf.support.messages import one_line
 
 # Their threads step without Python's lock.
 IN_THREADS = ("ale", "envpool")
@@ -79,7 +79,7 @@ def make_vector(
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
     makers = [functools.partial(_in_process, make)] * num_envs
     # gymnasium reads texts in shared memory once only, when the vector is made.
-    texts = any(spaces.is_text(part) for part in spaces.leaves(observation_space).values())
+    texts = any(observation_spaces.is_text(part) for part in observation_spaces.leaves(observation_space).values())
     return AsyncVectorEnv(makers, context="spawn", shared_memory=not texts)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from impala_tf import action_spaces, spaces
 from impala_tf.config import Config
 from impala_tf.environments import atari, single, suites
 from impala_tf.environments.backends import make_in_threads, make_vector, vectorization_of
 from impala_tf.environments.specs import EnvironmentSpec, for_evaluation, spec_of, spec_of_task
 from impala_tf.environments.vector import PartialEnvironment, Task, VectorEnvironment
+from impala_tf.spaces import action_spaces, observation_spaces
 
 
 def make_vector_environment(
@@ -73,7 +73,9 @@ def _known_spec(config: Config) -> EnvironmentSpec:
 @functools.lru_cache(maxsize=8)  # Every actor asks, and every task is looked at.
 def _joint_spaces(config: Config) -> tuple[tuple[int, ...] | None, gym.Space]:
     spec = spec_of(config)
-    return None if spaces.is_nested(spec.observation_space) else spec.observation_space.shape, spec.action_space
+    return None if observation_spaces.is_nested(
+        spec.observation_space
+    ) else spec.observation_space.shape, spec.action_space
 
 
 def forget() -> None:

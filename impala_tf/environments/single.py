@@ -9,12 +9,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from impala_tf import action_spaces, spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, dmlab, suites
 from impala_tf.environments.adapters import ActionRepeat, MaskedObservation
-from impala_tf.messages import one_line, with_place
-from impala_tf.startup import import_own
+from impala_tf.spaces import action_spaces, observation_spaces
+from impala_tf.support.messages import one_line, with_place
+from impala_tf.support.startup import import_own
 
 
 def make_one(config: Config, settings: dict) -> gym.Env:
@@ -48,9 +48,9 @@ def try_one(config: Config) -> tuple[gym.Space, gym.Space]:
         raise SettingError(f"{whose}: gymnasium could not make it: {with_place(error)}") from error
     space = env.observation_space
     try:
-        if spaces.unsupported(space) is None and action_spaces.is_supported(env.action_space):
+        if observation_spaces.unsupported(space) is None and action_spaces.is_supported(env.action_space):
             _check_fit(whose, "reset", space, env.reset(seed=0), ("observation", "info"))
-            if not spaces.has_mask(space):  # Else a sample may be an impossible action.
+            if not observation_spaces.has_mask(space):  # Else a sample may be an impossible action.
                 env.action_space.seed(0)
                 emitted = env.step(env.action_space.sample())
                 _check_fit(whose, "step", space, emitted, ("observation", "reward", "terminated", "truncated", "info"))
@@ -72,7 +72,7 @@ def _check_fit(whose: str, method: str, space: gym.Space, emitted: Any, names: t
         raise SettingError(
             f"{whose}: the reward of its {method} has the shape {np.shape(emitted[1])}; must be one number"
         )
-    words = spaces.misfit(space, emitted[0])
+    words = observation_spaces.misfit(space, emitted[0])
     if words:
         raise SettingError(f"{whose}: the observation of its {method} is not of its observation space: {words}")
 
@@ -91,11 +91,11 @@ def _masks_actions(spec_id: str) -> bool:
         warnings.simplefilter("ignore")
         env = gym.make(spec_id)
         space = env.observation_space
-        masks = action_spaces.mask_size(env.action_space) > 0 and not spaces.has_mask(space)
+        masks = action_spaces.mask_size(env.action_space) > 0 and not observation_spaces.has_mask(space)
         with contextlib.closing(env):
-            if not masks or spaces.unsupported(space) is not None:
+            if not masks or observation_spaces.unsupported(space) is not None:
                 return False
-            return env.reset(seed=0)[1].get(spaces.ACTION_MASK) is not None
+            return env.reset(seed=0)[1].get(observation_spaces.ACTION_MASK) is not None
 
 
 def forget() -> None:

@@ -6,12 +6,28 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from impala_tf import action_spaces, spaces
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import atari, dmlab, suites
 from impala_tf.environments.backends import IN_THREADS, check_backend, look, vectorization_of
 from impala_tf.environments.single import gym_spec
-from impala_tf.messages import one_line
+from impala_tf.spaces import action_spaces
+from impala_tf.spaces.observation_spaces import (
+    ACTION_MASK,
+    SMALLEST_IMAGE,
+    SUPPORTED,
+    has_mask,
+    is_frame,
+    is_image,
+    is_normalised,
+    is_text,
+    leaves,
+    network_for,
+    own_function,
+    unsupported,
+    without_mask,
+    zeros,
+)
+from impala_tf.support.messages import one_line
 
 
 class EnvironmentSpec(NamedTuple):
@@ -95,13 +111,13 @@ def spec_of_task(config: Config) -> EnvironmentSpec:
                 f"{config.env_id} is stepped by {vectorization}"
             )
     observation_space, action_space = look(config)
-    part = spaces.unsupported(observation_space)
+    part = unsupported(observation_space)
     if part is not None:
         raise SettingError(
             f"--env_id={config.env_id}: {'a part of ' if part is not observation_space else ''}its observation space "
-            f"{one_line(part)} is not supported; supported: {', '.join(spaces.SUPPORTED)}"
+            f"{one_line(part)} is not supported; supported: {', '.join(SUPPORTED)}"
         )
-    parts = spaces.leaves(spaces.without_mask(observation_space)).values()
+    parts = leaves(without_mask(observation_space)).values()
     if not parts or any(0 in (part.shape or ()) for part in parts):
         raise SettingError(
             f"--env_id={config.env_id}: its observation space {one_line(observation_space)} has "
@@ -117,12 +133,12 @@ def spec_of_task(config: Config) -> EnvironmentSpec:
 
 def _check_network(config: Config, observation_space: gym.Space) -> None:
     if ":" in config.network:
-        spaces.own_function(config.network)
-    smallest = spaces.SMALLEST_IMAGE.get(config.network)
-    parts = [part for part in spaces.leaves(observation_space).values() if not spaces.is_text(part)]
-    if smallest is None or any(spaces.is_image(part, config.network) for part in parts):
+        own_function(config.network)
+    smallest = SMALLEST_IMAGE.get(config.network)
+    parts = [part for part in leaves(observation_space).values() if not is_text(part)]
+    if smallest is None or any(is_image(part, config.network) for part in parts):
         return
-    best = next((name for name in ("shallow", "minatar") if any(spaces.is_image(p, name) for p in parts)), "mlp")
+    best = next((name for name in ("shallow", "minatar") if any(is_image(p, name) for p in parts)), "mlp")
     raise SettingError(
         f"--network={config.network}: needs an observation of shape [height, width, channels] with at least "
         f"{smallest}x{smallest} pixels, but {config.env_id} has {one_line(observation_space)}; use --network={best}"
@@ -131,11 +147,11 @@ def _check_network(config: Config, observation_space: gym.Space) -> None:
 
 def _check_effective(config: Config, spec: EnvironmentSpec) -> None:
     """Raises SettingError for settings that would do nothing."""
-    parts = list(spaces.leaves(spaces.without_mask(spec.observation_space)).values())
-    numbers = any(spaces.is_normalised(part) for part in parts)
-    frames = any(spaces.is_frame(part) and spaces.network_for(config, part) in spaces.SMALLEST_IMAGE for part in parts)
-    texts = any(spaces.is_text(part) for part in parts)
-    boxes = any(isinstance(part, gym.spaces.Box) for part in spaces.leaves(spec.action_space).values())
+    parts = list(leaves(without_mask(spec.observation_space)).values())
+    numbers = any(is_normalised(part) for part in parts)
+    frames = any(is_frame(part) and network_for(config, part) in SMALLEST_IMAGE for part in parts)
+    texts = any(is_text(part) for part in parts)
+    boxes = any(isinstance(part, gym.spaces.Box) for part in leaves(spec.action_space).values())
     for flag, wrong, why in (
         ("normalise_observations", config.normalise_observations and not numbers, "has no numbers but frames and bits"),
         ("centre_frames", config.centre_frames and not frames, "has no frames of bytes that convolutions see"),
@@ -149,15 +165,15 @@ def _check_effective(config: Config, spec: EnvironmentSpec) -> None:
 
 
 def _check_mask(config: Config, observation_space: gym.Space, action_space: gym.Space) -> None:
-    if not isinstance(observation_space, gym.spaces.Dict) or not spaces.has_mask(observation_space):
+    if not isinstance(observation_space, gym.spaces.Dict) or not has_mask(observation_space):
         return
-    mask = observation_space[spaces.ACTION_MASK]
+    mask = observation_space[ACTION_MASK]
     if not isinstance(mask, gym.spaces.Box | gym.spaces.MultiBinary | gym.spaces.MultiDiscrete):
         raise SettingError(
             f"--env_id={config.env_id}: its action_mask is {one_line(mask)}; must be one MultiBinary with an entry for "
             "each possible action, the components' one after the other"
         )
-    has = np.size(spaces.zeros(mask))
+    has = np.size(zeros(mask))
     wanted = action_spaces.mask_size(action_space)
     if has != wanted:
         raise SettingError(

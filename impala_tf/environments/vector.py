@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from impala_tf import action_spaces, spaces
 from impala_tf.config import SettingError
+from impala_tf.spaces import action_spaces, observation_spaces
 from impala_tf.types import EnvOutput
 
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
@@ -85,9 +85,11 @@ class _Episodes:
             lives = np.asarray(info["lives"])
             terminated = terminated | (continues & (lives < self._lives[envs]))
             self._lives[envs] = lives
-        observation = spaces.as_arrays(self._nested, observation) if self._nested else self._task.fill_up(observation)
+        observation = (
+            observation_spaces.as_arrays(self._nested, observation) if self._nested else self._task.fill_up(observation)
+        )
         self._check_finite("reward", reward)
-        for name, part in spaces.parts_of(observation):
+        for name, part in observation_spaces.parts_of(observation):
             if part.dtype.kind == "f":
                 self._check_finite(f"observation {name!r}" if name else "observation", part)
         return EnvOutput(
@@ -128,7 +130,7 @@ class VectorEnvironment:
         self._task = task
         self.tasks = np.full(self.num_envs, task.index, np.int32)
         space = getattr(env, "single_observation_space", None)
-        self._nested = space if space is not None and spaces.is_nested(space) else None
+        self._nested = space if space is not None and observation_spaces.is_nested(space) else None
         self._episodes = _Episodes(self.num_envs, task, self._nested)
 
     def reset(self) -> EnvOutput:

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from impala_tf import distributions
 from impala_tf.config import Config
 from impala_tf.networks.cores import Core, make_core
 from impala_tf.networks.encoders import centred_convolutions, make_torso, own_torso
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.networks.torsos import as_images, dense
-from impala_tf.spaces import ACTION_MASK, has_mask, is_normalised, leaves, without_mask, zeros
+from impala_tf.spaces import distributions
+from impala_tf.spaces.observation_spaces import ACTION_MASK, has_mask, is_normalised, leaves, without_mask, zeros
 from impala_tf.types import EnvOutput, PolicyStep
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.config import Config, SettingError
-from impala_tf.messages import with_place
 from impala_tf.networks.convolutions import Convolution
 from impala_tf.networks.torsos import (
     MINATAR,
@@ -19,7 +18,8 @@ from impala_tf.networks.torsos import (
     InstructionEncoder,
     MLPTorso,
 )
-from impala_tf.spaces import is_frame, is_text, leaves, network_for, own_function, zeros
+from impala_tf.spaces.observation_spaces import is_frame, is_text, leaves, network_for, own_function, zeros
+from impala_tf.support.messages import with_place
 
 CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
 SEEDS_OF_A_PART = 1_000_003  # Between the parts of an observation.

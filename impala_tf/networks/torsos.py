@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from impala_tf.networks.convolutions import Convolution
-from impala_tf.spaces import has_channels_first
+from impala_tf.spaces.observation_spaces import has_channels_first
 
 
 class FanInTruncatedNormal(keras.initializers.Initializer):

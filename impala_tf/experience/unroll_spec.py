@@ -1,0 +1,58 @@
+"""What an unroll looks like: the length, and shape and dtype of each leaf."""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.types import TIME_MAJOR_FIELDS, ArraySpec, EnvOutput, Unroll
+
+
+class UnrollSpec(NamedTuple):
+    """What an unroll of one environment looks like: T, and an `ArraySpec` for each leaf."""
+
+    unroll_length: int
+    leaves: Unroll
+
+    def shape(self, group: int, name: str, spec: ArraySpec) -> tuple[int, ...]:
+        """Shape of a leaf over `group` unrolls. name: of the field of `Unroll` that it is in."""
+        if name not in TIME_MAJOR_FIELDS:
+            return (group, *spec.shape)
+        rows = self.unroll_length + (name == "env_outputs")  # Row T has no action.
+        return (rows, group, *spec.shape)
+
+
+def unroll_spec(unroll_length: int, observation: Any, action: ArraySpec, num_parameters: int, state_size: int):
+    """The `UnrollSpec` for one kind of observation (a nest of ArraySpec), action, policy head and core."""
+    scalar = {dtype: ArraySpec((), np.dtype(dtype)) for dtype in ("float32", "bool", "int32", "int64")}
+    env_outputs = EnvOutput(
+        reward=scalar["float32"],
+        terminated=scalar["bool"],
+        truncated=scalar["bool"],
+        first=scalar["bool"],
+        observation=observation,
+        episode_return=scalar["float32"],
+        episode_steps=scalar["int32"],
+        discounted_return=scalar["float32"],
+    )
+    leaves = Unroll(
+        env_outputs=env_outputs,
+        actions=action,
+        behaviour_parameters=ArraySpec((num_parameters,), np.dtype("float32")),
+        last_action=action,
+        core_state=ArraySpec((state_size,), np.dtype("float32")),
+        policy_version=scalar["int64"],
+        actor=scalar["int32"],
+        task=scalar["int32"],
+    )
+    return UnrollSpec(unroll_length, leaves)
+
+
+def map_leaves(function, spec: UnrollSpec, *unrolls: Unroll) -> Unroll:
+    """function(name, ArraySpec, leaf of each unroll) for every leaf; name: of the field of `Unroll` that it is in."""
+    fields = {}
+    for name in Unroll._fields:
+        parts = [getattr(unroll, name) for unroll in (spec.leaves, *unrolls)]
+        fields[name] = tf.nest.map_structure(functools.partial(function, name), *parts)
+    return Unroll(**fields)

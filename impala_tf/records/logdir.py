@@ -1,0 +1,104 @@
+"""The log directory: what is in it, whether a run may use it, and how it is resumed. No TensorFlow here."""
+
+import contextlib
+import datetime
+import pathlib
+import re
+import tempfile
+from collections.abc import Callable
+
+from impala_tf.config import Config, SettingError, differences, to_flag_lines
+from impala_tf.records.checkpoints import Checkpoints
+
+SETTINGS = "settings.flags"
+SAVED_MODEL = "saved_model"
+INFO_FILE = "impala_tf.json"  # Beside saved_model.pb: what evaluate wants to know.
+_FILES_OF_A_RUN = ("metrics.csv", "episodes.csv", "evaluations.csv")
+BEST_MODEL = "best_model"
+
+
+class LogDir:
+    """A log directory that was checked before anything is written into it.
+
+    checkpoint: (arrays, info) to resume from, or None.
+
+    Raises SettingError when it cannot be written, belongs to another network, or has only damaged checkpoints.
+    warn: gets one line for each damaged checkpoint that is passed over, and one for settings that have changed.
+    """
+
+    def __init__(self, config: Config, warn: Callable[[str], None]):
+        self.path = pathlib.Path(config.logdir) if config.logdir else _new_directory(config.env_id)
+        self._is_new = not self.path.exists()
+        self.checkpoints = self.path / "checkpoints"
+        self.checkpoint = None
+        found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
+        if found.paths():
+            self._check_settings(config, warn)
+            self.checkpoint = found.load_newest(warn)
+            if self.checkpoint is None:
+                raise SettingError(
+                    f"--logdir={self.path}: every checkpoint in it is damaged; "
+                    f"move {self.checkpoints} away to start anew"
+                )
+        self._check_writable()
+
+    def _check_settings(self, config: Config, warn: Callable[[str], None]) -> None:
+        settings = self.path / SETTINGS
+        lines = settings.read_text().splitlines() if settings.exists() else []
+        network = differences(config, lines, network=True)
+        if network:
+            raise SettingError(
+                f"--logdir={self.path}: its checkpoint was written with other settings: {', '.join(network)}; "
+                "give these or another directory"
+            )
+        others = differences(config, lines, network=False)
+        if others:
+            warn(f"{self.path} goes on with other settings than it had: {', '.join(others)}")
+
+    def _check_writable(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise SettingError(
+                f"--logdir={self.path}: cannot be written ({error.strerror}); give a directory that can"
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"LogDir({str(self.path)!r})"
+
+    def remove_if_empty(self) -> None:
+        """Of a run that never began; a directory that was there before it stays."""
+        if self._is_new:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+
+    def write_settings(self, config: Config) -> None:
+        """Writes the flag file; sets aside the CSV files of a run that left no checkpoint to go on from."""
+        if self.checkpoint is None:
+            stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+            for name in _FILES_OF_A_RUN:
+                if (self.path / name).exists():
+                    (self.path / name).rename(self.path / f"{name}.before-{stamp}")
+        (self.path / SETTINGS).write_text("\n".join(to_flag_lines(config)) + "\n")
+
+
+def check_export(directory: pathlib.Path, flag: str) -> None:
+    """Raises SettingError, naming the flag, when the directory holds no export of impala_tf."""
+    if not (directory / "saved_model.pb").is_file() or not (directory / INFO_FILE).is_file():
+        raise SettingError(
+            f"--{flag}: {directory} is not an export of impala_tf (needs saved_model.pb and {INFO_FILE}); "
+            "give the saved_model directory in a run's log directory"
+        )
+
+
+def _new_directory(env_id: str) -> pathlib.Path:
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = re.sub("[/:,]", "-", env_id)[:60]
+    path = pathlib.Path("runs") / f"{name}-{stamp}"
+    count = 1
+    while path.exists():
+        count += 1
+        path = pathlib.Path("runs") / f"{name}-{stamp}-{count}"
+    return path

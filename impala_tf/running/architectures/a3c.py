@@ -1,0 +1,51 @@
+"""A3C (Mnih et al. 2016): each worker learns from its own unrolls, and gradients travel instead of experience.
+
+A worker computes the gradients with the weights that it acted with; meanwhile others change the shared ones. There
+is no queue and no learner thread. The losses are the same: on-policy, V-trace is the n-step return.
+"""
+
+import functools
+import threading
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from impala_tf.acting.actor import BaseActor
+from impala_tf.experience.batch_statistics import batch_statistics
+from impala_tf.learning.learner import GradientWorker
+from impala_tf.running.run import Run, after_update
+
+
+def threads(run: Run) -> dict[str, Callable[[], None]]:
+    """What the run's threads do, by name."""
+    lock = threading.Lock()
+    return {f"worker {actor.index}": functools.partial(work, run, actor, lock) for actor in run.actors}
+
+
+def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
+    """A worker's thread, until the budget is used. lock: of the shared weights."""
+    timer = run.metrics.timer
+    worker = GradientWorker(run.config, actor.agent)
+    with tf.device("/CPU:0"):
+        while run.going:
+            with timer("turn"):
+                run.turns.acquire()
+            try:
+                with timer("act"):
+                    unroll = tf.nest.map_structure(tf.convert_to_tensor, actor.unroll(*run.weights.latest()))
+            finally:
+                run.turns.release()
+            run.metrics.add_seconds("environment", actor.environment_secs)
+            with timer("gradient"):
+                losses, gradients = worker.gradients(unroll)
+            statistics = batch_statistics(unroll)
+            with timer("wait"):
+                lock.acquire()
+            try:
+                if run.going:
+                    with timer("update"):
+                        result = run.learner.apply(losses, gradients, statistics.num_steps)
+                    after_update(run, result, statistics)
+            finally:
+                lock.release()
+    run.crew.stop()

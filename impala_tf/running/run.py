@@ -1,0 +1,60 @@
+"""All parts of a run, wired: what the architectures' threads work on."""
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+
+from impala_tf.acting.actor import BaseActor
+from impala_tf.config import Config
+from impala_tf.evaluation.evaluator import Evaluator
+from impala_tf.experience.batch_statistics import BatchStatistics
+from impala_tf.experience.unroll_queue import UnrollQueue
+from impala_tf.experience.weights import WeightStore
+from impala_tf.learning.learner import Learner, UpdateResult
+from impala_tf.records.checkpoints import Checkpoints
+from impala_tf.records.logdir import LogDir
+from impala_tf.records.metrics import Metrics
+from impala_tf.support.threads import Crew, Slot
+
+
+class Run(NamedTuple):
+    """turns: how many actors may act at the same time. staged: the learner's next batch. The rest: see `connect`.
+
+    evaluator: None without --evaluate_every_frames.
+    """
+
+    config: Config
+    logdir: LogDir
+    random: np.random.Generator
+    learner: Learner
+    weights: WeightStore
+    queue: UnrollQueue
+    staged: Slot
+    actors: list[BaseActor]
+    turns: threading.Semaphore
+    metrics: Metrics
+    checkpoints: Checkpoints
+    crew: Crew
+    evaluator: Evaluator | None
+
+    @property
+    def going(self) -> bool:
+        """Whether nobody has stopped the run and its budget is not used."""
+        return not self.crew.stopping and self.learner.environment_frames < self.config.total_environment_frames
+
+
+def after_update(run: Run, result: UpdateResult, statistics: BatchStatistics) -> None:
+    """Publishes the new weights, records the update, saves when it is time to."""
+    learner = run.learner
+    run.weights.publish(learner.updates, result.flat_weights)
+    run.metrics.record(
+        learner.environment_frames, learner.updates, learner.learning_rate, statistics, result.statistics
+    )
+    if run.checkpoints.due(learner.updates):
+        save(run)
+
+
+def save(run: Run) -> None:
+    info = dict(metrics=run.metrics.state(), random=run.random.bit_generator.state)
+    run.checkpoints.save(run.learner.updates, run.learner.state(), info)

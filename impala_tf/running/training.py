@@ -1,0 +1,185 @@
+"""`train` runs the threads of the architecture, supervises them and finishes the run."""
+
+import contextlib
+import functools
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from impala_tf.config import Config, environment_settings
+from impala_tf.evaluation.export import export
+from impala_tf.records import bottleneck
+from impala_tf.records.logdir import BEST_MODEL, SAVED_MODEL, LogDir
+from impala_tf.records.profile import Profile
+from impala_tf.running import architectures
+from impala_tf.running.run import Run, save
+from impala_tf.running.wiring import connect, rows_per_call
+from impala_tf.support import signals
+from impala_tf.support.messages import number, warn
+from impala_tf.support.threads import Closed
+
+JOIN_SECS = 20.0  # How long the threads may take to finish the unrolls and the update in hand.
+POLL_SECS = 0.1  # How often the main thread looks for signals.
+
+
+class Summary(NamedTuple):
+    """How a run ended. mean_return: of the last 100 episodes. seconds: of training, without start-up and export.
+
+    bottleneck: where the time went, in words.
+    """
+
+    environment_frames: int
+    updates: int
+    episodes: int
+    mean_return: float
+    seconds: float
+    bottleneck: str
+    logdir: LogDir
+
+
+def supervise(run: Run, request: signals.Request) -> None:
+    """The main thread: waits, writes metrics, shows progress, sees signals. Returns when the crew is stopping."""
+    interval = 0.5 if sys.stderr.isatty() else 10.0
+    profile = Profile(run.logdir.path, run.metrics) if run.config.profile else None
+    with tqdm.tqdm(
+        total=run.config.total_environment_frames,
+        initial=run.learner.environment_frames,
+        unit="frames",
+        unit_scale=True,
+        mininterval=interval,
+        maxinterval=interval,
+        dynamic_ncols=True,
+    ) as bar:
+        bar.set_postfix_str("building graphs")
+        try:
+            while not wait(run, request, run.config.log_every_secs, profile):
+                show(run, bar)
+        finally:
+            if profile:
+                profile.stop()
+                if not profile.done:
+                    warn("--profile: the run ended before its trace began")
+        stuck = run.crew.join(JOIN_SECS)
+        if stuck:
+            warn(f"did not end within {JOIN_SECS:g} s: {', '.join(stuck)}")
+        show(run, bar)
+
+
+def wait(run: Run, request: signals.Request, seconds: float, profile: Profile | None) -> bool:
+    """Waits until the crew is stopping, at most `seconds`. Returns whether it is."""
+    deadline = time.monotonic() + seconds
+    while not run.crew.wait(min(POLL_SECS, max(0.0, deadline - time.monotonic()))):
+        if request.made:
+            run.crew.stop()
+        if profile:
+            profile.tick()
+        if time.monotonic() >= deadline:
+            return False
+    return True
+
+
+def show(run: Run, bar: tqdm.tqdm) -> None:
+    run.metrics.write_row(run.queue.size())
+    mean = run.metrics.mean_return()
+    text = "no episode has ended" if np.isnan(mean) else f"return {number(mean)}"
+    bar.set_postfix_str(f"{text}, lag {run.metrics.last_lag:.1f}", refresh=False)
+    bar.update(run.learner.environment_frames - bar.n)
+
+
+def train(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Summary:
+    """Trains until the budget is used, a thread fails, or SIGINT or SIGTERM comes; then saves and exports.
+
+    Raises what failed first, after saving what had been learned before it.
+    """
+    run = connect(config, logdir, make_torso)
+    logdir.write_settings(config)
+    with signals.requests() as request:
+        for name, work in architectures.THREADS[config.architecture](run).items():
+            run.crew.start(name, work)
+        if run.evaluator:
+            frames = functools.partial(getattr, run.learner, "environment_frames")
+            run.crew.start("evaluator", functools.partial(run.evaluator.work, run.crew, frames, run.weights.latest))
+        try:
+            supervise(run, request)
+        except Exception as error:  # A full disk, a closed terminal.
+            run.crew.stop(error)
+            run.crew.join(JOIN_SECS)
+        summary = Summary(
+            run.learner.environment_frames,
+            run.learner.updates,
+            run.metrics.episodes,
+            run.metrics.mean_return(),
+            run.metrics.seconds,
+            explain_time(run),
+            logdir,
+        )
+        finish(run, summary, request)
+    return summary
+
+
+def explain_time(run: Run) -> str:
+    seconds = bottleneck.Seconds(*(run.metrics.total_seconds(name) for name in bottleneck.Seconds._fields))
+    rows = rows_per_call(run.config)
+    if run.config.architecture == "a3c":
+        return bottleneck.explain_workers(seconds, rows)
+    return bottleneck.explain(seconds, rows, run.config.batch_size, run.config.architecture)
+
+
+def finish(run: Run, summary: Summary, request: signals.Request) -> None:
+    """Saves, exports, closes, and raises the error that ended the run, if one did."""
+    errors = [run.crew.error] if run.crew.error else []
+    for step in (
+        lambda: run.metrics.write_text("bottleneck", summary.bottleneck),
+        lambda: save_and_export(run),
+        lambda: export_best(run, request),
+        run.metrics.close,
+        *(actor.close for actor in run.actors),
+    ):
+        try:
+            step()
+        except Exception as error:
+            if errors:
+                warn(f"after the error: {type(error).__name__}: {error}")
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def save_and_export(run: Run) -> None:
+    stuck = [name for name in run.crew.running() if name.startswith(("learner", "worker"))]
+    if stuck:
+        warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")
+        return
+    save(run)
+    export(run.learner.agent, run.logdir.path / SAVED_MODEL, export_info(run))
+
+
+def export_info(run: Run) -> dict:
+    return dict(environment=environment_settings(run.config))
+
+
+def export_best(run: Run, request: signals.Request) -> None:
+    """With --evaluate_every_frames: evaluates the weights at the end of the budget, and exports the best ever seen."""
+
+    def pause(busy_secs: float) -> None:
+        if request.made:
+            raise Closed
+
+    evaluator = run.evaluator
+    if evaluator is None:
+        return
+    frames = run.learner.environment_frames
+    at_end = frames >= run.config.total_environment_frames
+    if at_end and not run.crew.error and not evaluator.has_evaluated(frames):
+        warn(f"evaluating the weights at the end, {run.config.evaluate_num_episodes} episodes of each task")
+        with contextlib.suppress(Closed), tf.device("/CPU:0"):
+            evaluator.evaluate(frames, run.learner.updates, run.learner.agent.flat_weights(), pause)
+    best = evaluator.best()
+    if best:
+        info = dict(score=evaluator.best_score, environment_frames=evaluator.best_frames)
+        export(best, run.logdir.path / BEST_MODEL, export_info(run) | dict(best=info))

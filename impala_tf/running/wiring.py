@@ -1,0 +1,148 @@
+"""Makes all parts of a run and wires them: `connect`, all of it on one screen, and what it makes."""
+
+import functools
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf import environments
+from impala_tf.acting.actor import Actor, BaseActor
+from impala_tf.acting.inference import DynamicBatchingPolicy, LocalPolicy, Policy
+from impala_tf.acting.partial_actor import PartialActor
+from impala_tf.config import Config, SettingError
+from impala_tf.evaluation.evaluator import Evaluator
+from impala_tf.experience.unroll_queue import UnrollQueue
+from impala_tf.experience.unroll_spec import UnrollSpec, unroll_spec
+from impala_tf.experience.weights import WeightStore
+from impala_tf.learning.learner import Learner, default_device
+from impala_tf.networks import Agent, make_agent
+from impala_tf.records.checkpoints import Checkpoints
+from impala_tf.records.logdir import LogDir
+from impala_tf.records.metrics import Metrics
+from impala_tf.running.run import Run
+from impala_tf.spaces.observation_spaces import zeros
+from impala_tf.support.messages import warn
+from impala_tf.support.threads import Crew, Slot
+from impala_tf.types import ArraySpec
+
+
+def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Run:
+    """Makes and wires all parts; resumes from the log directory's newest checkpoint if it has one.
+
+    make_torso: see `impala_tf.train`.
+    """
+    spaces = environments.spec_for_training(config)
+    make_one_agent = functools.partial(
+        make_agent, config, spaces.observation_space, spaces.action_space, make_torso, len(spaces.tasks)
+    )
+    device = "/CPU:0" if config.architecture == "a3c" else default_device()
+    with tf.device(device):
+        learner = Learner(config, make_one_agent(), device)
+
+    random = np.random.default_rng(config.seed)
+    checkpoints = Checkpoints(
+        logdir.checkpoints, config.keep_checkpoints, config.checkpoint_every_secs, config.checkpoint_every_updates
+    )
+    arrays, info = logdir.checkpoint or (None, None)
+    if arrays is not None:
+        try:
+            learner.restore(arrays)
+        except (KeyError, ValueError) as error:
+            raise SettingError(
+                f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
+            ) from error
+    metrics = Metrics(logdir.path, Learner.STATISTICS, spaces.tasks)
+    if info is not None:
+        metrics.restore(info["metrics"], learner.environment_frames)
+        random.bit_generator.state = info["random"]
+        checkpoints.saved(learner.updates)
+
+    agent = learner.agent
+    spec = spec_for(agent, config.unroll_length)
+    queue = UnrollQueue(spec, config.batch_size, unrolls_at_once(config), config.queue_capacity)
+
+    weights = WeightStore(config.policy_lag)
+    seed = int(random.integers(2**31))  # Drawn anew when a run is resumed, so that it does not replay its beginning.
+    policies = make_policies(config, make_one_agent, weights, seed)
+    at_once = concurrent_actors(config, spaces.vectorization)
+    actors = make_actors(config, seed, policies, spec, queue.group, at_once)
+    weights.publish(learner.updates, agent.flat_weights())
+
+    turns = threading.Semaphore(at_once)
+    staged = Slot()
+    evaluator = None
+    if config.evaluate_every_frames:
+        frames = learner.environment_frames
+        with tf.device("/CPU:0"):
+            evaluator = Evaluator(config, make_one_agent(), spaces.tasks, metrics, logdir.checkpoints, frames, warn)
+    crew = Crew()
+    crew.on_stop(queue.close)
+    crew.on_stop(weights.close)
+    crew.on_stop(staged.close)
+    return Run(
+        config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew, evaluator
+    )
+
+
+def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
+    """What the unrolls of an agent look like."""
+    space, distribution = agent.observation_space, agent.distribution
+    action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
+    observation = tf.nest.map_structure(lambda x: ArraySpec(x.shape, x.dtype), zeros(space))
+    return unroll_spec(unroll_length, observation, action, distribution.num_parameters, agent.state_size)
+
+
+def unrolls_at_once(config: Config) -> int:
+    """How many unrolls an actor makes at once."""
+    if config.envs_per_step:
+        return 1  # Environments that are handed out in parts end their unrolls one by one.
+    return config.num_envs_per_actor * (config.num_actors if config.architecture == "a2c_sync_step" else 1)
+
+
+def rows_per_call(config: Config) -> int:
+    """Environments in one actor's policy call."""
+    return config.envs_per_step or unrolls_at_once(config)
+
+
+def make_actors(
+    config: Config, seed: int, policies: list[Policy], spec: UnrollSpec, group: int, at_once: int
+) -> list[BaseActor]:
+    """at_once: how many actors may act at the same time."""
+    num_envs = config.num_envs_per_actor
+    if config.envs_per_step:
+        parts = [environments.make_partial_environment(config, seed, i, num_envs) for i in range(config.num_actors)]
+        return [PartialActor(i, part, policies[i], spec, seed) for i, part in enumerate(parts)]
+    vectors = [environments.make_vector_environment(config, seed, i, num_envs) for i in range(config.num_actors)]
+    if config.architecture == "a2c_sync_step":
+        joined = environments.JoinedEnvironment(vectors, at_once)
+        return [Actor(0, joined, policies[0], spec, group, seed)]
+    return [Actor(i, vector, policies[i], spec, group, seed) for i, vector in enumerate(vectors)]
+
+
+def concurrent_actors(config: Config, vectorization: str) -> int:
+    """How many actors may act at the same time, see --concurrent_actors."""
+    if config.concurrent_actors:
+        return config.concurrent_actors
+    # Environments in other processes or threads, and actors that wait for each other's requests, do not hold Python's
+    # lock.
+    if config.dynamic_batching or vectorization in ("async", *environments.IN_THREADS):
+        return config.num_actors
+    return max(1, environments.cores() - 1)
+
+
+def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: int) -> list:
+    """A policy for each actor: copies of their own, or one that all share."""
+    with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
+        if not config.dynamic_batching:
+            return [LocalPolicy(make_one_agent()) for _ in range(config.num_actors)]
+        policy = DynamicBatchingPolicy(
+            make_one_agent(),
+            config.dynamic_batching_min,
+            config.dynamic_batching_max,
+            config.dynamic_batching_timeout_ms,
+            seed,
+        )
+    weights.add_listener(policy.publish_to)
+    return [policy] * config.num_actors

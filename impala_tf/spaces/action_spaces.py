@@ -1,0 +1,189 @@
+"""Action spaces on the side of the environments: which are supported, and from the actions that travel to theirs.
+
+Between policy and learner an action is *one* array of one dtype, [..., *shape] as `travelling_spec` says:
+Discrete, MultiDiscrete, MultiBinary: as the space has it.
+Box: float32 before it meets the bounds, in units in which finite bounds are -1 and 1 (`BoxUnits`). So its probability
+can be computed again exactly: a clipped or squashed action would not tell where it came from.
+Tuple, Dict: float32 [..., N], the parts' actions in the space's order, each flattened.
+
+No TensorFlow here: environments are stepped, and settings checked, without it. The other side is `distributions.py`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+from impala_tf.support.messages import one_line
+from impala_tf.types import ArraySpec
+
+SUPPORTED = "Discrete, MultiDiscrete, MultiBinary, Box of floats, Tuple and Dict of these"
+LARGEST_EXACT_INTEGER = 2**24  # In float32.
+
+
+def is_supported(space: gym.Space) -> bool:
+    try:
+        check(space)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def check(space: gym.Space) -> None:
+    """Raises NotImplementedError, one line that names the space, when there is no distribution over its actions."""
+    if isinstance(space, gym.spaces.Box):
+        if not np.issubdtype(space.dtype, np.floating):
+            raise NotImplementedError(f"{name_of(space)} is a Box of {space.dtype}; supported: {SUPPORTED}")
+    elif isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        if not parts_of(space):
+            raise NotImplementedError(f"{name_of(space)} has no parts")
+        for part in parts_of(space):
+            check(part)
+            if isinstance(part, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+                _check_exact(part)
+    elif not isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete | gym.spaces.MultiBinary):
+        raise NotImplementedError(f"{name_of(space)} is not supported; supported: {SUPPORTED}")
+
+
+def _check_exact(space: gym.spaces.Discrete | gym.spaces.MultiDiscrete) -> None:
+    """In a Tuple or Dict integers travel as float32."""
+    sizes = space.n if isinstance(space, gym.spaces.Discrete) else space.nvec
+    start = np.asarray(space.start, np.int64)
+    if max(np.max(np.abs(start)), np.max(np.abs(start + sizes))) > LARGEST_EXACT_INTEGER:
+        raise NotImplementedError(f"{name_of(space)}, part of a Tuple or Dict, has integers beyond 2^24")
+
+
+def name_of(space: gym.Space) -> str:
+    """The space in one line, for messages."""
+    return f"action space {one_line(space)}"
+
+
+def parts_of(space: gym.spaces.Tuple | gym.spaces.Dict) -> tuple[gym.Space, ...]:
+    """The parts in the space's order."""
+    return tuple(space.spaces.values() if isinstance(space, gym.spaces.Dict) else space.spaces)
+
+
+def travelling_spec(space: gym.Space) -> ArraySpec:
+    """Shape and dtype of one action on its way from the policy to the learner."""
+    if isinstance(space, gym.spaces.Box):
+        return ArraySpec(space.shape, np.dtype(np.float32))
+    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        return ArraySpec((sum(_sizes(space)),), np.dtype(np.float32))
+    assert space.shape is not None
+    return ArraySpec(space.shape, np.dtype(space.dtype))
+
+
+def _sizes(space: gym.spaces.Tuple | gym.spaces.Dict) -> list[int]:
+    return [int(np.prod(travelling_spec(part).shape, dtype=int)) for part in parts_of(space)]
+
+
+class BoxUnits(NamedTuple):
+    """From an action that travels, u, to the environment's: clip(origin + unit * f(u), low, high).
+
+    f is tanh where squashed, else u itself. A component with two finite bounds has its origin in the middle, and its
+    unit is half the distance: the bounds are at -1 and 1. Any other has unit 1 and the origin at 0, or where the one
+    finite bound is 1 away, whichever is further inside. Bounds as large as a float32 can be count as infinite.
+
+    origin, unit: [*shape] float64. low, high: [*shape], the space's dtype. squashed: [*shape] bool.
+    """
+
+    origin: np.ndarray
+    unit: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    squashed: np.ndarray
+
+
+def box_units(space: gym.spaces.Box, action_bounds: str) -> BoxUnits:
+    """The units of a Box. action_bounds: clip, or tanh where both bounds are finite."""
+    largest = np.finfo(np.float32).max
+    low = np.where(space.low <= -largest, -np.inf, space.low.astype(np.float64))
+    high = np.where(space.high >= largest, np.inf, space.high.astype(np.float64))
+    finite = np.isfinite(low) & np.isfinite(high)
+    ends = np.where(finite, low, 0.0), np.where(finite, high, 0.0)
+    origin = np.where(finite, (ends[0] + ends[1]) / 2, np.minimum(np.maximum(0.0, low + 1), high - 1))
+    unit = np.where(finite, (ends[1] - ends[0]) / 2, 1.0)
+    return BoxUnits(origin, unit, space.low, space.high, finite & (action_bounds == "tanh"))
+
+
+def mask_size(space: gym.Space) -> int:
+    """Entries of an action mask, see `distributions.ActionDistribution.apply_mask`; 0: it has none."""
+    if isinstance(space, gym.spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return int(np.sum(space.nvec))
+    if isinstance(space, gym.spaces.MultiBinary):
+        return int(np.prod(space.shape, dtype=int))
+    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        return sum(mask_size(part) for part in parts_of(space))
+    return 0
+
+
+def flat_mask(space: gym.Space, mask: Any) -> np.ndarray:
+    """[mask_size] int8 of a mask in the form of the space: a tuple for MultiDiscrete and Tuple, a dict for Dict. None:
+    everything is possible."""
+    if mask is None:
+        return np.ones(mask_size(space), np.int8)
+    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        keys: Any = space.spaces if isinstance(space, gym.spaces.Dict) else range(len(space.spaces))
+        pieces = [flat_mask(space.spaces[key], mask[key]) for key in keys if mask_size(space.spaces[key])]
+    else:
+        pieces = _ravel(mask)
+    flat = np.concatenate(pieces).astype(np.int8)
+    if len(flat) != mask_size(space):
+        raise ValueError(f"a mask of {len(flat)} entries, but {name_of(space)} needs {mask_size(space)}")
+    return flat
+
+
+def _ravel(mask: Any) -> list[np.ndarray]:
+    if isinstance(mask, tuple | list):
+        return [piece for part in mask for piece in _ravel(part)]
+    return [np.ravel(mask)]
+
+
+def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray], Any]:
+    """A function from actions that travel, [B, ...], to those that a gymnasium vector's `step` takes.
+
+    For Discrete, MultiDiscrete and MultiBinary these are the same. A Box gets its dtype, inside its bounds; a Tuple or
+    Dict a tuple or dict of batched arrays.
+
+    action_bounds: the setting of that name. Raises NotImplementedError as `check`.
+    """
+    check(space)
+    if isinstance(space, gym.spaces.Box):
+        return functools.partial(_into_box, box_units(space, action_bounds))
+    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
+        ends = np.cumsum(_sizes(space))[:-1]
+        columns = [
+            functools.partial(_into_part, travelling_spec(part), to_environment(part, action_bounds))
+            for part in parts_of(space)
+        ]
+        names = tuple(space.spaces) if isinstance(space, gym.spaces.Dict) else None
+        return functools.partial(_into_parts, ends, columns, names)
+    return unchanged
+
+
+def unchanged(actions: np.ndarray) -> np.ndarray:
+    """What `to_environment` gives where nothing is to be done."""
+    return actions
+
+
+def _into_box(units: BoxUnits, actions: np.ndarray) -> np.ndarray:
+    values = actions.astype(np.float64)
+    if units.squashed.any():
+        values = np.where(units.squashed, np.tanh(values), values)
+    # The bounds are exact in both dtypes, so the cast rounds nothing to the outside.
+    return np.clip(units.origin + units.unit * values, units.low, units.high).astype(units.low.dtype)
+
+
+def _into_part(spec: ArraySpec, convert: Callable, column: np.ndarray) -> Any:
+    return convert(column.reshape(len(column), *spec.shape).astype(spec.dtype))
+
+
+def _into_parts(
+    ends: np.ndarray, convert: Sequence[Callable], names: tuple[str, ...] | None, actions: np.ndarray
+) -> Any:
+    parts = (f(column) for f, column in zip(convert, np.split(actions, ends, axis=1), strict=True))
+    return tuple(parts) if names is None else dict(zip(names, parts, strict=True))

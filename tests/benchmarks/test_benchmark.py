@@ -1,0 +1,281 @@
+"""The benchmark measures real work and keeps what it measured."""
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from impala_tf import benchmark, environments
+from impala_tf.benchmarks import architectures, ceilings, measure, scaling, single, whole
+from impala_tf.config import Config, SettingError
+from impala_tf.environments import tasks
+from impala_tf.networks import make_agent
+from impala_tf.running import wiring
+from tests.support.environments import TESTS
+from tests.support.runs import ROOT, TINY
+
+CONFIG = Config(**TINY)
+
+
+def test_together_counts_steps_time_and_cpu():
+    def sleeper():
+        time.sleep(0.01)
+        return 5
+
+    def worker():
+        started = time.process_time()
+        while time.process_time() - started < 0.01:
+            pass
+        return 1
+
+    rate = measure.together([sleeper, sleeper], 0.5)
+    assert 10 < rate.steps_per_sec < 1100  # 2 threads x 5 steps x up to 100 a second.
+    assert measure.together([worker], 0.5).cpu_secs_per_step > 5 * rate.cpu_secs_per_step
+
+    def broken():
+        raise ValueError("as it was")
+
+    with pytest.raises(ValueError, match="as it was"):
+        measure.together([broken], 0.1)
+
+
+def test_the_machine_is_on_record():
+    machine = measure.machine()
+    assert machine["cores"] >= 1
+    assert machine["memory_gib"] > 0
+    assert {"cpu", "gpu", "versions", "date", "commit"} <= set(machine)
+    assert "tensorflow" in machine["versions"]
+    json.dumps(machine)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        dict(core="lstm", core_size=8),
+        dict(env_id="ALE/Pong-v5", num_action_repeats=4, network="shallow", envs_per_step=2, unroll_length=2),
+        dict(env_id="MinAtar/Breakout-v1", network="minatar"),
+    ],
+    ids=["mlp", "lstm", "frames in parts", "planes of bits"],
+)
+def test_each_part_alone(settings):
+    config = Config(**(TINY | settings))
+    spaces = environments.spec_of(config)
+    agent = make_agent(config, spaces.observation_space, spaces.action_space)
+    spec = wiring.spec_for(agent, config.unroll_length)
+    before = agent.flat_weights().numpy()
+    for rate in (
+        ceilings.environment(config, spaces, 0.1),
+        ceilings.policy(agent, config.unroll_length, 3, 0.1),
+        ceilings.learner(config, spaces, spec, 0.1),
+        ceilings.queue(config, spec, 0.1),
+    ):
+        assert rate.steps_per_sec > 1
+        assert rate.cpu_secs_per_step > 0
+    np.testing.assert_array_equal(agent.flat_weights(), before)
+
+
+def test_the_efficiency_is_of_the_parts():
+    rows = list(ceilings.rows(CONFIG, 0.2, 1))
+    assert [row["name"] for row in rows[:4]] == ["environment", "policy, 4 rows", "learner", "queue"]
+    last = rows[-1]
+    assert last["name"] == "whole"
+    secs = sum(row["cpu_us_per_step"] for row in rows[:4]) / 1e6
+    assert last["ceiling_steps_per_sec"] == pytest.approx(environments.cores() / secs)
+    assert last["efficiency"] == pytest.approx(last["steps_per_sec"] * secs / environments.cores())
+    assert last["to_parts"]["learner"] == pytest.approx(last["steps_per_sec"] / rows[2]["steps_per_sec"])
+    assert "learner: " in last["bottleneck"]
+
+
+def test_a_measured_run_leaves_nothing_running():
+    import threading
+
+    before = threading.active_count()
+    measured = whole.measure(CONFIG, 0.5)
+    assert measured.rate.steps_per_sec > 10
+    assert 0 <= measured.lag_mean <= measured.lag_max
+    assert threading.active_count() <= before + 1
+
+
+def test_a_measured_run_raises_what_failed():
+    import dataclasses
+
+    with pytest.raises(OSError, match="the simulator has died"):
+        whole.measure(dataclasses.replace(CONFIG, env_id=f"{TESTS}Failing-v0"), 60)
+
+
+def test_architectures_differ_in_nothing_else():
+    config = Config(num_actors=8, num_envs_per_actor=4)
+    all_settings = [architectures.settings(config, "x", name, dynamic) for _, name, dynamic, _ in architectures.TABLE]
+    assert len(all_settings) == 6
+    for one in all_settings:
+        assert (one.num_actors, one.num_envs_per_actor, one.hidden_sizes, one.unroll_length) == (8, 4, (64, 64), 20)
+        assert one.concurrent_actors == 8
+    assert [one.batch_size for one in all_settings] == [4, 32, 32, 32, 32, 32]
+
+
+def test_architectures_are_really_trained(monkeypatch):
+    monkeypatch.setattr(architectures, "TABLE", architectures.TABLE[1:2])
+    rows = list(architectures.rows(Config(num_actors=2, num_envs_per_actor=2, unroll_length=5), 0.5, 1))
+    assert [row["name"] for row in rows] == [f"Batched A2C (sync step), {task}" for task in architectures.TASKS]
+    assert [row["paper_frames_per_sec"] for row in rows] == [9000, 5000]
+    assert all(row["frames_per_sec"] > 10 for row in rows)
+
+
+def test_the_tasks_of_the_architectures():
+    def lengths(env, count):
+        env.reset(seed=1)
+        found, steps = [], 0
+        while len(found) < count:
+            steps += 1
+            _, _, terminated, truncated, _ = env.step(0)
+            assert not terminated
+            if truncated:
+                found.append(steps)
+                steps = 0
+                env.reset()
+        return np.array(found)
+
+    assert set(lengths(gym.make(tasks.EVEN_ID), 5)) == {100}
+    uneven = gym.make(tasks.UNEVEN_ID)
+    found = lengths(uneven, 40)
+    assert found.min() >= tasks.SHORTEST
+    assert found.max() <= tasks.LONGEST
+    assert found.std() > 50
+    started = time.perf_counter()
+    uneven.reset()
+    assert time.perf_counter() - started >= tasks.RESET_SECS
+
+
+def test_scaling_changes_one_setting_at_a_time(monkeypatch, tmp_path):
+    seen = []
+
+    def pretend(config, secs):
+        seen.append(config)
+        return whole.Whole(measure.Rate(100.0 * config.num_actors, 1e-3), 1.0, 2.0, 9.0, "")
+
+    monkeypatch.setattr(scaling.whole, "measure", pretend)
+    config = Config(num_actors=2, num_envs_per_actor=4, batch_size=4, unroll_length=5)
+    rows = list(scaling.rows(config, 0.1, 1))
+    for one in seen:
+        assert sum(getattr(one, name) != getattr(config, name) for name in scaling.SETTINGS) <= 1
+    assert {row["setting"] for row in rows} == set(scaling.SETTINGS)
+    assert max(one.num_actors for one in seen) == 8
+    written = scaling.write(rows, tmp_path / "scaling.json")
+    assert [path.suffix for path in written] == [".csv", ".png"]
+    with written[0].open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(rows)
+    assert table[0]["setting"] == "num_actors"
+    with pytest.raises(SettingError, match="--architecture=a3c: the scaling suite is for impala"):
+        next(scaling.rows(Config(architecture="a3c", batch_size=64), 0.1, 1))
+
+
+def test_one_environment_per_actor(monkeypatch):
+    monkeypatch.setattr(single, "NUM_ACTORS", (2,))
+    rows = list(single.rows(Config(unroll_length=5, batch_size=2, hidden_sizes=(16,)), 0.2, 1))
+    assert len({row["name"] for row in rows}) == len(rows) == 4
+    assert all(row["name"].startswith("2 x 1, ") and row["steps_per_sec"] > 1 for row in rows)
+
+
+def test_suites_do_not_fail_halfway():
+    """What a case cannot be is known before the first is measured."""
+    config = Config(num_envs_per_actor=8, envs_per_step=4, vectorization="envpool", dynamic_batching=True)
+    points = scaling.points(config)
+    assert {name for name, _, _ in points} == set(scaling.SETTINGS)
+    assert min(value for name, value, _ in points if name == "num_envs_per_actor") == 4
+    config = Config(architecture="a3c", batch_size=64, policy_lag=0)
+    assert {one.architecture for one in single.cases(config).values()} == {"impala", "a2c_sync_step"}
+    dynamic = single.cases(Config(dynamic_batching=True, dynamic_batching_max=64))
+    assert [one.dynamic_batching for one in dynamic.values()] == [False, True, True, False] * 2
+    for _, name, dynamic_batching, _ in architectures.TABLE:
+        architectures.settings(Config(policy_lag=3), "x", name, dynamic_batching)
+
+
+def test_a_signal_keeps_what_was_measured(tmp_path, capsys):
+    path = tmp_path / "out.json"
+
+    def rows():
+        yield {"name": "first", "steps_per_sec": 1.0}
+        assert json.loads(path.read_text())["rows"] == [{"name": "first", "steps_per_sec": 1.0}]
+        os.kill(os.getpid(), signal.SIGINT)
+        yield {"name": "second", "steps_per_sec": 2.0}
+        raise AssertionError("goes on after the signal")
+
+    result = {"rows": []}
+    benchmark.collect(rows(), result, path)
+    assert [row["name"] for row in json.loads(path.read_text())["rows"]] == ["first", "second"]
+
+
+def test_the_table_and_the_comparison():
+    rows = [
+        {"name": "a", "steps_per_sec": 1234.5, "bottleneck": "hidden"},
+        {"name": "longer", "steps_per_sec": 0.5, "lag_mean": 2.0},
+    ]
+    assert benchmark.table(rows).splitlines() == [
+        "name    steps_per_sec  lag_mean",
+        "a               1,234          ",
+        "longer            0.5         2",
+    ]
+    old = {"rows": [{"name": "a", "steps_per_sec": 617.25}, {"name": "gone", "steps_per_sec": 1.0}]}
+    assert benchmark.comparison(rows, old) == "a: 2.00 times 617 steps_per_sec"
+    assert benchmark.comparison(rows[1:], old) == "no row in common"
+
+
+def command(*arguments):
+    flags = [f"--{name}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in TINY.items()]
+    return subprocess.run(
+        [sys.executable, "-m", "impala_tf.benchmark", *flags, *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_the_command(tmp_path):
+    path = tmp_path / "old.json"
+    done = command("--secs=0.2", "--repeats=1", f"--output={path}")
+    assert done.returncode == 0, done.stderr
+    assert "efficiency " in done.stdout
+    old = json.loads(path.read_text())
+    assert old["suite"] == "ceilings"
+    assert "--num_actors=2" in old["settings"]
+    assert old["machine"]["cores"] == environments.cores()
+    done = command("--secs=0.1", "--repeats=1", f"--output={tmp_path / 'new.json'}", f"--compare={path}")
+    assert done.returncode == 0, done.stderr
+    assert " times " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite=speed"], "speed"),
+        (["--output=x.txt"], "--output=x.txt: must be a .json file"),
+        (["--output=/proc/x/y.json"], "--output=/proc/x/y.json: cannot be written"),
+        (["--compare=no-such.json"], "--compare=no-such.json: is not a result of this command"),
+        (["--env_id=CartPol-v1"], "did you mean CartPole-v1"),
+        (["--repeats=0"], "repeats"),
+    ],
+)
+def test_mistakes_of_the_command(arguments, message):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not pathlib.Path(ROOT / "x.txt").exists()
+
+
+def test_results_of_another_suite_are_not_compared(tmp_path):
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({"suite": "scaling", "rows": []}))
+    with pytest.raises(SettingError, match="is of --suite=scaling, not ceilings"):
+        benchmark.read_old(str(path), "ceilings")
+    path.write_text(json.dumps({"suite": "ceilings", "rows": [{"name": "a", "steps_per_sec": None}]}))
+    with pytest.raises(SettingError, match="is not a result of this command"):
+        benchmark.read_old(str(path), "ceilings")

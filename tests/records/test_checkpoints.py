@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from impala_tf.records.checkpoints import Checkpoints
+
+
+def arrays(value):
+    return {"weights/0": np.full((50, 40), value, np.float32), "updates": np.int64(value)}
+
+
+def load(checkpoints):
+    lines = []
+    return checkpoints.load_newest(lines.append), lines
+
+
+def test_the_newest_is_loaded_and_old_ones_go(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
+    assert load(checkpoints) == (None, [])
+    for value in (5, 10, 100):
+        checkpoints.save(value, arrays(value), {"episodes": value, "nan": None})
+    assert [path.name for path in checkpoints.paths()] == ["checkpoint-0000000010.npz", "checkpoint-0000000100.npz"]
+    (loaded, info), lines = load(checkpoints)
+    np.testing.assert_array_equal(loaded["weights/0"], arrays(100)["weights/0"])
+    assert (int(loaded["updates"]), info["episodes"], lines) == (100, 100, [])
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.suffix == ".tmp"] == []
+
+
+def flip(data):
+    return data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[:2000], lambda data: b"", lambda data: b"x" * 99, flip],
+    ids=["cut", "empty", "text", "bit"],
+)
+def test_a_damaged_one_is_passed_over(tmp_path, damage):
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for value in (1, 2):
+        checkpoints.save(value, arrays(value), {})
+    newest = checkpoints.paths()[-1]
+    newest.write_bytes(damage(newest.read_bytes()))
+    (loaded, _), lines = load(checkpoints)
+    assert int(loaded["updates"]) == 1
+    assert len(lines) == 1
+    assert str(newest) in lines[0]
+    assert "falling back" in lines[0]
+
+
+def test_what_is_not_finite_is_not_saved(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(1, arrays(1), {})
+    with pytest.raises(FloatingPointError, match="update 2: weights/0 is not finite"):
+        checkpoints.save(2, arrays(2) | {"weights/0": np.array([np.nan])}, {})
+    assert len(checkpoints.paths()) == 1
+    assert load(checkpoints)[0] is not None
+
+
+def test_due_by_updates_and_by_time(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    by_updates = Checkpoints(tmp_path, keep=1, every_updates=10)
+    assert [by_updates.due(n) for n in (9, 10)] == [False, True]
+    by_updates.save(10, arrays(10), {})
+    assert [by_updates.due(n) for n in (19, 20)] == [False, True]
+    by_time = Checkpoints(tmp_path, keep=1, every_secs=5)
+    assert not by_time.due(1000)
+    now[0] += 5
+    assert by_time.due(1)
+    assert not Checkpoints(tmp_path, keep=1).due(10**9)
+
+
+def test_a_damaged_newer_one_does_not_push_out_whole_ones(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(100, arrays(100), {})
+    (tmp_path / "checkpoint-0000000200.npz").write_bytes(b"")
+    checkpoints.save(150, arrays(150), {})
+    (loaded, _), _ = load(checkpoints)
+    assert int(loaded["updates"]) == 150

@@ -1,0 +1,189 @@
+"""Who waits for whom: what each architecture promises, in real runs."""
+
+import csv
+import threading
+import time
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from impala_tf.config import Config, SettingError
+from impala_tf.environments import JoinedEnvironment, VectorEnvironment
+from impala_tf.experience.weights import WeightStore
+from impala_tf.learning.learner import GradientWorker
+from impala_tf.records.logdir import LogDir
+from impala_tf.running import training, wiring
+from impala_tf.support.threads import Closed
+from tests.support.environments import COUNTING, TESTS, Counting
+from tests.support.runs import TINY, learned, metrics_of, run
+from tests.support.unrolls import make_batch, make_learner
+from tests.support.vectors import make_vector, rollout
+
+# Two actors of four environments each.
+BATCH = {"a2c_sync_step": 8, "a2c_sync_trajectory": 8, "a3c": 4}
+each = pytest.mark.parametrize("architecture", BATCH)
+
+
+def settings(architecture, **more):
+    return dict(architecture=architecture, batch_size=BATCH[architecture]) | more
+
+
+@each
+def test_a_run_leaves_what_impalas_leaves(architecture, tmp_path):
+    """Metrics, checkpoints and an export; and it goes on from its checkpoint."""
+    summary = run(tmp_path, **settings(architecture))
+    assert summary.environment_frames >= 3000
+    metrics = metrics_of(tmp_path)
+    assert metrics["environment_frames"][-1] == summary.environment_frames
+    assert metrics["episodes"][-1] == summary.episodes > 50
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+    again = run(tmp_path, total_environment_frames=6000, **settings(architecture))
+    assert again.updates > summary.updates
+    assert learned(tmp_path)["environment_frames"] == again.environment_frames >= 6000
+
+
+@pytest.mark.parametrize(
+    ("architecture", "dynamic_batching"),
+    [("a2c_sync_step", False), ("a2c_sync_trajectory", False), ("a2c_sync_trajectory", True)],
+)
+def test_a2c_is_on_policy(architecture, dynamic_batching, tmp_path):
+    """No lag, and the learner's policy is the one that acted: all ratios are 1. IMPALA's differ."""
+    run(tmp_path / "a2c", **settings(architecture, dynamic_batching=dynamic_batching))
+    metrics = metrics_of(tmp_path / "a2c")
+    assert metrics["policy_lag_max"].max() == 0
+    np.testing.assert_allclose([metrics["ratio_min"].min(), metrics["ratio_max"].max()], 1.0, atol=1e-4)
+    run(tmp_path / "impala", queue_capacity=64)
+    metrics = metrics_of(tmp_path / "impala")
+    assert metrics["policy_lag_max"].max() > 0
+    assert metrics["ratio_max"].max() > 1.0001
+
+
+def test_a_synchronous_batch_has_every_actor_once(tmp_path, monkeypatch):
+    batches = []
+
+    class Spy(wiring.UnrollQueue):
+        def get(self):
+            batches.append(super().get())
+            return batches[-1]
+
+    monkeypatch.setattr(wiring, "UnrollQueue", Spy)
+    run(tmp_path, **settings("a2c_sync_trajectory"))
+    assert len(batches) > 20
+    for batch in batches:
+        assert np.unique(batch.actor, return_counts=True)[1].tolist() == [4, 4]
+
+
+def test_a3c_computes_the_learners_gradients():
+    """A worker's gradients, applied, are one update of the learner."""
+    batch = make_batch()
+    ours, theirs = make_learner(), make_learner()
+    worker = GradientWorker(Config(xla="off"), ours.agent)
+    for _ in range(3):
+        result = ours.apply(*worker.gradients(batch), num_steps=10)
+        expected = theirs.update(batch, num_steps=10)
+        np.testing.assert_allclose(result.statistics, expected.statistics, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(result.flat_weights, expected.flat_weights, rtol=1e-4, atol=1e-5)
+    assert (ours.updates, ours.environment_frames) == (3, 30)
+
+
+def test_a3c_workers_do_not_wait_for_each_other(tmp_path):
+    """With several workers some gradients are of older weights, by at most the updates of the others in between."""
+    run(tmp_path, **settings("a3c", num_actors=4))
+    assert metrics_of(tmp_path)["policy_lag_max"].max() > 0
+
+
+@each
+def test_an_environments_error_ends_the_run(architecture, tmp_path):
+    before = threading.active_count()
+    with pytest.raises(OSError, match="the simulator has died"):
+        run(tmp_path, **settings(architecture, env_id=f"{TESTS}Failing-v0"))
+    assert threading.active_count() <= before + 1  # TensorBoard's writer ends by itself.
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_joined_environments_are_their_parts(num_threads):
+    def parts():
+        return [make_vector(COUNTING, num_envs=n) for n in (2, 3, 1)]
+
+    def action(t, n):
+        return (np.arange(n) + t) % 4
+
+    joined = rollout(JoinedEnvironment(parts(), num_threads), 12, action)
+    for part, start in zip(parts(), (0, 2, 5), strict=True):
+        alone = rollout(part, 12, lambda t, n, start=start: action(t, 6)[start : start + n])
+        for mine, whole in zip(alone, joined, strict=True):
+            np.testing.assert_array_equal(mine, whole[:, start : start + mine.shape[1]])
+
+
+def test_joined_environments_step_at_the_same_time():
+    """Each of the three waits in its step until the others are in theirs."""
+    barrier = threading.Barrier(3)
+
+    class Waits(gym.Wrapper):
+        def step(self, action):
+            barrier.wait(30)
+            return super().step(action)
+
+    parts = [VectorEnvironment(gym.vector.SyncVectorEnv([lambda: Waits(Counting())]), [0]) for _ in range(3)]
+    joined = JoinedEnvironment(parts, num_threads=3)
+    joined.reset()
+    assert joined.step(np.zeros(3, int)).episode_steps.tolist() == [1, 1, 1]
+    joined.close()
+
+
+def test_waiting_for_new_weights():
+    store = WeightStore()
+    store.publish(3, "three")
+    assert store.newer_than(2) == (3, "three")
+    found = []
+
+    def wait():
+        found.append(store.newer_than(3))
+        with pytest.raises(Closed):
+            store.newer_than(4)
+        found.append("closed")
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.05)
+    assert found == []
+    store.publish(4, "four")
+    time.sleep(0.05)
+    store.close()
+    thread.join(5)
+    assert found == [(4, "four"), "closed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (dict(architecture="a2c"), r"--architecture=a2c: must be one of impala, a2c_sync_step"),
+        (dict(architecture="a2c_sync_step"), r"--batch_size=32: .* 256 unrolls of 4 x 64 .* give --batch_size=256"),
+        (dict(architecture="a3c"), r"--batch_size=32: a3c .* 64 unrolls of 1 x 64 environments .* --batch_size=64"),
+        (dict(architecture="a3c", batch_size=64, dynamic_batching=True), r"--dynamic_batching=true: does not go with"),
+        (dict(architecture="a2c_sync_step", batch_size=256, dynamic_batching=True), r"--dynamic_batching=true"),
+        (dict(architecture="a2c_sync_trajectory", batch_size=256, policy_lag=2), r"--policy_lag=2: does not go with"),
+    ],
+)
+def test_settings_that_contradict_an_architecture(given, message):
+    with pytest.raises(SettingError, match=message):
+        Config(**given)
+
+
+def test_episodes_know_their_actor(tmp_path):
+    run(tmp_path, **settings("a2c_sync_step"))
+    with (tmp_path / "episodes.csv").open() as file:
+        assert {row["actor"] for row in csv.DictReader(file)} == {"0", "1"}
+
+
+def test_the_report_says_who_waited(tmp_path):
+    summary = run(tmp_path, **settings("a3c"))
+    assert summary.bottleneck.startswith("workers: ")
+    assert "computing gradients" in summary.bottleneck
+    config = Config(logdir=str(tmp_path / "a2c"), total_environment_frames=3000, **(TINY | settings("a2c_sync_step")))
+    text = training.train(config, LogDir(config, warn=print)).bottleneck
+    assert "waiting for new weights" in text
+    # One policy call takes the rows of both actors.
+    assert "calls of 4 rows" not in text
+    assert wiring.rows_per_call(config) == 8

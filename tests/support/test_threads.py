@@ -1,0 +1,94 @@
+import signal
+import threading
+import time
+
+import pytest
+
+from impala_tf.support import signals
+from impala_tf.support.threads import Closed, Crew, Slot
+
+
+def test_the_first_error_ends_all_and_is_kept():
+    crew, woken = Crew(), threading.Event()
+    crew.on_stop(woken.set)
+
+    def waits():
+        woken.wait(30)
+        raise ValueError("a consequence of the stop")
+
+    def fails():
+        raise OSError("the cause")
+
+    crew.start("waits", waits)
+    crew.start("fails", fails)
+    assert crew.wait(30)
+    assert crew.join(30) == []
+    assert isinstance(crew.error, OSError)
+
+
+def test_who_does_not_end_is_named():
+    crew, release = Crew(), threading.Event()
+    crew.start("stuck", lambda: release.wait(30))
+    crew.start("quick", lambda: None)
+    crew.stop()
+    assert crew.join(0.05) == ["stuck"]
+    release.set()
+    assert crew.join(30) == []
+    assert crew.error is None
+
+
+def test_a_slot_holds_one():
+    slot, taken = Slot(), []
+
+    def produce():
+        for i in range(100):
+            slot.put(i)
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    taken = [slot.get() for _ in range(100)]
+    thread.join(30)
+    assert taken == list(range(100))
+
+
+@pytest.mark.parametrize("side", ["put", "get"])
+def test_a_closed_slot_wakes(side):
+    slot, raised = Slot(), threading.Event()
+    if side == "put":
+        slot.put(1)
+
+    def wait():
+        try:
+            slot.put(2) if side == "put" else slot.get()
+        except Closed:
+            raised.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.05)
+    assert not raised.is_set()
+    slot.close()
+    assert raised.wait(30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_noted_once_and_given_back(number, capfd, monkeypatch):
+    """`timeout` sends one to the process and one to its group; only a later one is a second wish."""
+    usual = []
+    before = signal.signal(number, lambda *_: usual.append(1))
+    try:
+        with signals.requests() as request:
+            assert not request.made
+            for _ in range(3):
+                signal.raise_signal(number)
+            assert request.made
+            assert not usual
+            monkeypatch.setattr(signals, "SAME_WISH_SECS", 0.0)
+            time.sleep(0.01)
+            signal.raise_signal(number)
+            assert usual == [1], "a second wish acts as usual"
+        signal.raise_signal(number)
+        assert usual == [1, 1]
+    finally:
+        signal.signal(number, before)
+    assert capfd.readouterr().err.count(signal.Signals(number).name) == 1

@@ -1,0 +1,72 @@
+"""Unrolls and batches with known shapes, made without environments."""
+
+import gymnasium as gym
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.config import Config
+from impala_tf.learning.learner import Learner
+from impala_tf.networks import make_agent
+from impala_tf.types import TIME_MAJOR_FIELDS, EnvOutput, Unroll
+
+T, B, A = 5, 4, 3
+
+
+def make_unroll(seed=0):
+    random = np.random.default_rng(seed)
+    terminated = np.zeros((T + 1, B), bool)
+    truncated = np.zeros((T + 1, B), bool)
+    terminated[2, 0] = truncated[3, 1] = terminated[5, 2] = True
+    first = np.zeros((T + 1, B), bool)
+    first[3, 0] = first[4, 1] = first[0, 3] = True
+    rows = EnvOutput(
+        reward=tf.constant(random.normal(size=(T + 1, B)) * 3, tf.float32),
+        terminated=tf.constant(terminated),
+        truncated=tf.constant(truncated),
+        first=tf.constant(first),
+        observation=tf.zeros([T + 1, B, 1]),
+        episode_return=tf.zeros([T + 1, B]),
+        episode_steps=tf.zeros([T + 1, B], tf.int32),
+        discounted_return=tf.zeros([T + 1, B]),
+    )
+    return Unroll(
+        env_outputs=rows,
+        actions=tf.constant(random.integers(A, size=(T, B))),
+        behaviour_parameters=tf.constant(random.normal(size=(T, B, A)), tf.float32),
+        last_action=tf.zeros([B], tf.int64),
+        core_state=tf.zeros([B, 0]),
+        policy_version=tf.zeros([B], tf.int64),
+        actor=tf.zeros([B], tf.int32),
+        task=tf.zeros([B], tf.int32),
+    )
+
+
+def in_groups(unroll):
+    """A batch as the queue gives it: two groups of two unrolls."""
+
+    def split(axis):
+        return lambda x: tf.stack(tf.split(x, 2, axis))
+
+    return Unroll(
+        *(
+            tf.nest.map_structure(split(1 if name in TIME_MAJOR_FIELDS else 0), leaf)
+            for name, leaf in unroll._asdict().items()
+        )
+    )
+
+
+ACTIONS = gym.spaces.Discrete(3)
+
+
+OBSERVATIONS = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+
+def make_learner(**settings):
+    config = Config(**({"xla": "off", "policy_init_scale": 1.0} | settings))
+    return Learner(config, make_agent(config, OBSERVATIONS, ACTIONS), "/CPU:0")
+
+
+def make_batch(seed=0):
+    unroll = make_unroll(seed)
+    observation = tf.random.stateless_normal(unroll.env_outputs.observation.shape, [seed, 1])
+    return in_groups(unroll._replace(env_outputs=unroll.env_outputs._replace(observation=observation)))
