@@ -92,7 +92,10 @@ class Ale(SeparatelySeeded):
 
 
 class EnvPool(SeparatelySeeded):
-    """EnvPool's vector, whole or in parts; the seeds are given to it when it is made."""
+    """EnvPool's vector, whole or in parts; the seeds are given to it when it is made.
+
+    An episode that terminates in the step of its time limit is reported as truncated only (docs/environments.md).
+    """
 
     def __init__(self, env: Any, num_envs: int):
         self.unwrapped = self

@@ -77,17 +77,22 @@ def make_vector(
     if how == "sync":
         return SyncVectorEnv([make] * num_envs)
     # "spawn" starts clean processes: forking one that runs TensorFlow's threads can hang.
-    makers = [functools.partial(_in_process, make)] * num_envs
+    makers = [functools.partial(_make_in_own_process, make, os.getpid())] * num_envs
     # gymnasium reads texts in shared memory once only, when the vector is made.
     texts = any(observation_spaces.is_text(part) for part in observation_spaces.leaves(observation_space).values())
     return AsyncVectorEnv(makers, context="spawn", shared_memory=not texts)
 
 
-def _in_process(make: Callable[[], gym.Env]) -> gym.Env:
-    # Signals go to whole groups of processes (Ctrl-C, `timeout`); the main process decides what they mean.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()
+def _make_in_own_process(make: Callable[[], gym.Env], main_pid: int) -> gym.Env:
+    """Makes an environment out of reach of the signals that are sent to the main process and its group.
+
+    Ctrl-C and `timeout` signal a whole group of processes, but the main process decides what a signal means.
+    gymnasium also calls the first maker in the main process, to learn the spaces; that one must stay as it is.
+    """
+    if os.getpid() != main_pid:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(os, "setpgrp"):
+            os.setpgrp()
     return make()
 
 

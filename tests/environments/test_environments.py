@@ -1,6 +1,7 @@
 import hashlib
 import importlib.metadata
 import os
+import subprocess
 import sys
 
 import gymnasium as gym
@@ -119,6 +120,19 @@ def test_time_limits_against_hand_stepped_physics(env_id, state_of, unit, tolera
             np.testing.assert_allclose(rows.reward[t + 1, i], reward, atol=tolerance)
 
 
+@pytest.mark.parametrize("vectorization", ["sync", pytest.param("envpool", marks=needs_envpool)])
+def test_a_termination_in_the_step_of_the_time_limit(vectorization):
+    """Some poles fall in the very step that is the last anyway. EnvPool does not tell (docs/environments.md)."""
+    environment = make_vector("CartPole-v1", num_envs=32, vectorization=vectorization, max_episode_frames=9)
+    rows = rollout(environment, 9, lambda t, n: np.zeros(n, int))
+    fallen = np.abs(rows.observation[9, :, 2]) > 12 * 2 * np.pi / 360
+    at_limit = rows.episode_steps[9] == 9
+    assert rows.truncated[9][at_limit].all()
+    both = fallen & at_limit
+    assert both.sum() > 5
+    assert (rows.terminated[9][both] == (vectorization != "envpool")).all()
+
+
 @needs_envpool
 @pytest.mark.parametrize("settings", [{}, dict(envs_per_step=2)])
 def test_envpool_with_a_dict_observation(settings):
@@ -165,6 +179,23 @@ def test_environments_in_processes_are_not_signalled_with_ours():
     assert all(os.getpgid(process.pid) != os.getpgid(0) for process in processes)
     environment.close()
     assert not any(process.is_alive() for process in processes)
+
+
+@pytest.mark.parametrize("leads_a_session", [False, True])
+def test_environments_in_processes_leave_the_main_process_as_it_is(leads_a_session):
+    """gymnasium makes the first environment in the main process as well, to learn its spaces.
+
+    A process that leads a session, as a container's first does, may not even leave its group.
+    """
+    program = """if __name__ == "__main__":
+        import os, signal
+        from tests.support.vectors import make_vector
+        before = os.getpgid(0), signal.getsignal(signal.SIGINT)
+        make_vector("CartPole-v1", num_envs=1, vectorization="async").close()
+        assert (os.getpgid(0), signal.getsignal(signal.SIGINT)) == before"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, start_new_session=leads_a_session, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("vectorization", ["native", "sync", pytest.param("envpool", marks=needs_envpool)])
