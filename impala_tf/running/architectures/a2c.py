@@ -13,5 +13,8 @@ from impala_tf.running.run import Run
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
-    """What the run's threads do, by name: IMPALA's, but for waiting for new weights."""
+    """What the run's threads do, by name: as IMPALA's, but an actor waits for the update before it acts again.
+
+    All actors give to every batch, so no update comes between that wait and the turn, in which the weights are taken.
+    """
     return impala.acting(run, run.weights.newer_than) | impala.learning(run)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from impala_tf.acting.actor import BaseActor
 from impala_tf.experience.batch_statistics import batch_statistics
 from impala_tf.learning.learner import GradientWorker
+from impala_tf.running.architectures.turns import turn_to_act
 from impala_tf.running.run import Run, after_update
 
 
@@ -23,18 +24,17 @@ def threads(run: Run) -> dict[str, Callable[[], None]]:
 
 
 def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
-    """A worker's thread, until the budget is used. lock: of the shared weights."""
+    """A worker's thread, until the budget is used.
+
+    lock: the lock of the shared weights, held from the step along the gradients until the weights are published, so
+        that each version is published once and in order.
+    """
     timer = run.metrics.timer
     worker = GradientWorker(run.config, actor.agent)
     with tf.device("/CPU:0"):
         while run.going:
-            with timer("turn"):
-                run.turns.acquire()
-            try:
-                with timer("act"):
-                    unroll = tf.nest.map_structure(tf.convert_to_tensor, actor.unroll(*run.weights.latest()))
-            finally:
-                run.turns.release()
+            with turn_to_act(run), timer("act"):
+                unroll = tf.nest.map_structure(tf.convert_to_tensor, actor.unroll(*run.weights.latest()))
             run.metrics.add_seconds("environment", actor.environment_secs)
             with timer("gradient"):
                 losses, gradients = worker.gradients(unroll)

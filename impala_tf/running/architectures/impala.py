@@ -7,40 +7,45 @@ import tensorflow as tf
 
 from impala_tf.acting.actor import BaseActor
 from impala_tf.experience.batch_statistics import batch_statistics
+from impala_tf.running.architectures.turns import turn_to_act
 from impala_tf.running.run import Run, after_update
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
     """What the run's threads do, by name."""
-    return acting(run, lambda version: run.weights.latest()) | learning(run)
+    return acting(run) | learning(run)
 
 
-def acting(run: Run, next_weights: Callable) -> dict[str, Callable[[], None]]:
-    return {f"actor {actor.index}": functools.partial(act, run, actor, next_weights) for actor in run.actors}
+def acting(run: Run, wait_for_newer: Callable[[int], object] | None = None) -> dict[str, Callable[[], None]]:
+    """What the actors' threads do. wait_for_newer: see `act`."""
+    return {f"actor {actor.index}": functools.partial(act, run, actor, wait_for_newer) for actor in run.actors}
 
 
 def learning(run: Run) -> dict[str, Callable[[], None]]:
+    """What the stager and the learner do."""
     return {"stager": functools.partial(stage, run), "learner": functools.partial(learn, run)}
 
 
-def act(run: Run, actor: BaseActor, next_weights: Callable) -> None:
+def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | None = None) -> None:
     """An actor's thread: weights in, unrolls out.
 
-    next_weights: from the version that it acted with last, -1 before the first, to (version, flat weights).
+    The weights are taken inside the turn: while an actor waits for its turn the learner goes on, and what was taken
+    before that wait would act several updates late.
+
+    wait_for_newer: returns when there are newer weights than of the version that it is given, which is the one that
+        the actor acted with last, or -1 before the first. It is called before the turn, so that actors that wait for
+        an update hold no turn that another one needs to bring it about. None does not wait.
     """
     timer = run.metrics.timer
     version = -1
     with tf.device("/CPU:0"):
         while not run.crew.stopping:
-            with timer("weights"):
-                version, flat_weights = next_weights(version)
-            with timer("turn"):
-                run.turns.acquire()
-            try:
-                with timer("act"):
-                    unroll = actor.unroll(version, flat_weights)
-            finally:
-                run.turns.release()
+            if wait_for_newer:
+                with timer("weights"):
+                    wait_for_newer(version)
+            with turn_to_act(run), timer("act"):
+                version, flat_weights = run.weights.latest()
+                unroll = actor.unroll(version, flat_weights)
             run.metrics.add_seconds("environment", actor.environment_secs)
             with timer("put"):
                 run.queue.put(unroll)
