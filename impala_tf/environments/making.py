@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -12,7 +13,7 @@ from impala_tf.environments import atari, single, suites
 from impala_tf.environments.backends import make_in_threads, make_vector, vectorization_of
 from impala_tf.environments.specs import EnvironmentSpec, for_evaluation, spec_of, spec_of_task
 from impala_tf.environments.vector import PartialEnvironment, Task, VectorEnvironment
-from impala_tf.spaces import action_spaces, observation_spaces
+from impala_tf.spaces import environment_actions, observation_spaces
 
 
 def make_vector_environment(
@@ -54,15 +55,19 @@ def _task_of(config: Config, actor: int, whole_games: bool = False) -> tuple[Con
     if whole_games:
         config_of_task = for_evaluation(config_of_task)
     spec = _known_spec(config_of_task)
-    to_environment = action_spaces.to_environment(spec.action_space, config.action_bounds)
-    shape = None
+    action_space, shape = spec.action_space, None
     if len(tasks) > 1:
         shape, action_space = _joint_spaces(config)
-        if spec.action_space != action_space:
-            to_environment = np.array(atari.WITHOUT_FIRE).__getitem__
+    to_environment = environment_actions.to_environment(action_space, config.action_bounds)
+    if spec.action_space != action_space:
+        to_environment = functools.partial(_without_fire, to_environment)
     return config_of_task, Task(
         index, tasks[index], shape, to_environment, config_of_task.life_loss_ends_episode, config.discounting
     )
+
+
+def _without_fire(checked: Callable[[np.ndarray], np.ndarray], actions: np.ndarray) -> np.ndarray:
+    return np.array(atari.WITHOUT_FIRE)[checked(actions)]
 
 
 @functools.lru_cache(maxsize=64)  # Every actor asks.

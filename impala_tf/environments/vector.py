@@ -10,10 +10,15 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from impala_tf.config import SettingError
-from impala_tf.spaces import action_spaces, observation_spaces
+from impala_tf.spaces import observation_spaces
 from impala_tf.types import EnvOutput
 
 CLOSE_SECS = 5  # How long environments in other processes may take to finish their step.
+
+
+def unchanged(actions: np.ndarray) -> np.ndarray:
+    """The actions, where an environment takes them as they travel."""
+    return actions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Task:
     index: int = 0
     env_id: str = ""
     shape: tuple[int, ...] | None = None
-    to_environment: Callable[[np.ndarray], Any] = action_spaces.unchanged
+    to_environment: Callable[[np.ndarray], Any] = unchanged
     ends_on_life_loss: bool = False
     discounting: float = 1.0
 

@@ -1,4 +1,4 @@
-"""Action spaces on the side of the environments: which are supported, and from the actions that travel to theirs.
+"""Action spaces on the side of the environments: which are supported, and how their actions travel.
 
 Between policy and learner an action is *one* array of one dtype, [..., *shape] as `travelling_spec` says:
 Discrete, MultiDiscrete, MultiBinary: as the space has it.
@@ -6,11 +6,10 @@ Box: float32 before it meets the bounds, in units in which finite bounds are -1 
 can be computed again exactly: a clipped or squashed action would not tell where it came from.
 Tuple, Dict: float32 [..., N], the parts' actions in the space's order, each flattened.
 
-No TensorFlow here: environments are stepped, and settings checked, without it. The other side is `distributions.py`.
+`environment_actions.py` makes of these what an environment takes; `distributions.py` is the side of the policy.
+No TensorFlow is imported here: environments are stepped, and settings checked, without it.
 """
 
-import functools
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -70,12 +69,13 @@ def travelling_spec(space: gym.Space) -> ArraySpec:
     if isinstance(space, gym.spaces.Box):
         return ArraySpec(space.shape, np.dtype(np.float32))
     if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
-        return ArraySpec((sum(_sizes(space)),), np.dtype(np.float32))
+        return ArraySpec((sum(flat_sizes(space)),), np.dtype(np.float32))
     assert space.shape is not None
     return ArraySpec(space.shape, np.dtype(space.dtype))
 
 
-def _sizes(space: gym.spaces.Tuple | gym.spaces.Dict) -> list[int]:
+def flat_sizes(space: gym.spaces.Tuple | gym.spaces.Dict) -> list[int]:
+    """How many of the numbers of an action that travels each part has."""
     return [int(np.prod(travelling_spec(part).shape, dtype=int)) for part in parts_of(space)]
 
 
@@ -141,49 +141,3 @@ def _ravel(mask: Any) -> list[np.ndarray]:
     if isinstance(mask, tuple | list):
         return [piece for part in mask for piece in _ravel(part)]
     return [np.ravel(mask)]
-
-
-def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray], Any]:
-    """A function from actions that travel, [B, ...], to those that a gymnasium vector's `step` takes.
-
-    For Discrete, MultiDiscrete and MultiBinary these are the same. A Box gets its dtype, inside its bounds; a Tuple or
-    Dict a tuple or dict of batched arrays.
-
-    action_bounds: the setting of that name. Raises NotImplementedError as `check`.
-    """
-    check(space)
-    if isinstance(space, gym.spaces.Box):
-        return functools.partial(_into_box, box_units(space, action_bounds))
-    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
-        ends = np.cumsum(_sizes(space))[:-1]
-        columns = [
-            functools.partial(_into_part, travelling_spec(part), to_environment(part, action_bounds))
-            for part in parts_of(space)
-        ]
-        names = tuple(space.spaces) if isinstance(space, gym.spaces.Dict) else None
-        return functools.partial(_into_parts, ends, columns, names)
-    return unchanged
-
-
-def unchanged(actions: np.ndarray) -> np.ndarray:
-    """What `to_environment` gives where nothing is to be done."""
-    return actions
-
-
-def _into_box(units: BoxUnits, actions: np.ndarray) -> np.ndarray:
-    values = actions.astype(np.float64)
-    if units.squashed.any():
-        values = np.where(units.squashed, np.tanh(values), values)
-    # The bounds are exact in both dtypes, so the cast rounds nothing to the outside.
-    return np.clip(units.origin + units.unit * values, units.low, units.high).astype(units.low.dtype)
-
-
-def _into_part(spec: ArraySpec, convert: Callable, column: np.ndarray) -> Any:
-    return convert(column.reshape(len(column), *spec.shape).astype(spec.dtype))
-
-
-def _into_parts(
-    ends: np.ndarray, convert: Sequence[Callable], names: tuple[str, ...] | None, actions: np.ndarray
-) -> Any:
-    parts = (f(column) for f, column in zip(convert, np.split(actions, ends, axis=1), strict=True))
-    return tuple(parts) if names is None else dict(zip(names, parts, strict=True))
