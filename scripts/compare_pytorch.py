@@ -77,7 +77,7 @@ def time_tensorflow(network: str, threads: int, secs: float) -> list[float]:
     for rows in ROWS:
         frames = tf.constant(random.integers(256, size=(rows, *FRAME)), tf.uint8)
         inputs = [frames, tf.zeros([rows]), tf.zeros([rows], tf.int64), tf.zeros([rows], tf.bool)]
-        inputs.append(agent.initial_state(rows))
+        inputs += [agent.initial_state(rows), tf.zeros([2], tf.int32)]
         forward = direct_call(lambda *inputs: agent.step(*inputs).parameters, inputs)
         times.append(milliseconds(lambda call=forward, inputs=inputs: call(inputs)[0].numpy(), secs))
     return times

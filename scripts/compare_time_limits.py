@@ -35,7 +35,7 @@ def learned_value(bootstrap: bool, seed: int) -> float:
         agent = ExportedAgent(pathlib.Path(logdir) / "saved_model")
         no = np.zeros(1, bool)
         nothing = (np.zeros([1, 1], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), no)
-        step = agent.step(*nothing, agent.initial_state(1))
+        step = agent.step(*nothing, agent.initial_state(1), np.zeros(2, np.int32))
         return float(step["baseline"][0])
 
 

@@ -26,13 +26,17 @@ def main(saved_model: str, env_id: str) -> None:
     reward = np.zeros(NUM_ENVS, np.float32)
     first, ended = np.ones(NUM_ENVS, bool), np.zeros(NUM_ENVS, bool)
     current, returns = np.zeros(NUM_ENVS), [[] for _ in range(NUM_ENVS)]
+    takes_seed = "seed" in step.structured_input_signature[1]  # Older exports sample by themselves.
+    row = 0
     while min(map(len, returns)) < EPISODES_PER_ENV:
+        seed, row = {"seed": tf.constant([1, row])} if takes_seed else {}, row + 1
         outputs = step(
             observation=tf.constant(observation),
             reward=tf.constant(reward, tf.float32),
             last_action=tf.constant(action),
             first=tf.constant(first),
             core_state=core_state,
+            **seed,
         )
         action, core_state = outputs["greedy_action"].numpy(), outputs["core_state"]  # or "action": sampled
         observation, reward, terminated, truncated, _ = envs.step(action)

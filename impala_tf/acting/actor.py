@@ -60,6 +60,11 @@ class BaseActor:
         distribution = self._policy.agent.distribution
         return np.zeros([num_envs, *distribution.action_shape], distribution.action_dtype.as_numpy_dtype)
 
+    def _seed_of_row(self, t: int) -> tf.Tensor:
+        """[2] int32, another seed in every call of the graph: the op that makes it has a state."""
+        int32 = tf.int32
+        return tf.random.uniform([2], int32.min, int32.max, int32, seed=int(self._seeds[t]))
+
     def _rows(self, flat_weights, *row):
         """The graph, traced once. Its loop over rows is unrolled while tracing."""
         raise NotImplementedError
@@ -141,7 +146,7 @@ class Actor(BaseActor):
         like = row
         for t in range(self._spec.unroll_length):
             observation, reward, first = self.pack(row)
-            step = self._policy.step(observation, reward, last_action, first, core_state, int(self._seeds[t]))
+            step = self._policy.step(observation, reward, last_action, first, core_state, self._seed_of_row(t))
             last_action, core_state = step.action, step.core_state
             emitted = tf.numpy_function(
                 functools.partial(self.guarded, self._step_environments, t),

@@ -27,7 +27,7 @@ class Policy(Protocol):
 
     def refresh(self, flat_weights: tf.Tensor) -> None: ...
 
-    def step(self, observation, reward, last_action, first, core_state, seed: int) -> PolicyStep: ...
+    def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep: ...
 
 
 class LocalPolicy:
@@ -39,7 +39,7 @@ class LocalPolicy:
     def refresh(self, flat_weights: tf.Tensor) -> None:
         self.agent.assign_flat_weights(flat_weights)
 
-    def step(self, observation, reward, last_action, first, core_state, seed: int) -> PolicyStep:
+    def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep:
         return self.agent.step(observation, reward, last_action, first, core_state, seed)
 
 
@@ -57,12 +57,11 @@ class DynamicBatchingPolicy:
     An error in the policy is raised in every actor whose request was in the batch.
     """
 
-    def __init__(self, agent: Agent, minimum: int, maximum: int, timeout_ms: float, seed: int):
+    def __init__(self, agent: Agent, minimum: int, maximum: int, timeout_ms: float):
         self.agent = agent
         self._maximum = maximum
         self._sizes = _powers(minimum, maximum)
         self._timeout_micros = int(timeout_ms * 1000)
-        self._seed = seed
         # BatchFunction's queue is looked up by this name in the whole process. Left to itself the op takes its node
         # name, which is different at every row of an unroll and the same in two runs.
         self._name = f"impala_tf_policy_{uuid.uuid4().hex}"
@@ -77,9 +76,10 @@ class DynamicBatchingPolicy:
         """Gives the shared agent new weights; a listener of the `WeightStore`."""
         self.agent.assign_flat_weights(flat_weights)
 
-    def step(self, observation, reward, last_action, first, core_state, seed: int) -> PolicyStep:
-        del seed  # One op samples for all.
-        inputs = (observation, reward, last_action, first, core_state)
+    def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep:
+        # The op joins requests along the first dimension, so each row carries its request's seed.
+        seeds = tf.repeat(seed[tf.newaxis], tf.shape(first)[0], axis=0)
+        inputs = (observation, reward, last_action, first, core_state, seeds)
         function = self._traced(inputs)
         outputs = tf.raw_ops.BatchFunction(
             in_tensors=tf.nest.flatten(inputs),
@@ -106,8 +106,9 @@ class DynamicBatchingPolicy:
                     self._function = tf.function(self._call, autograph=False).get_concrete_function(*specs)
             return self._function
 
-    def _call(self, observation, reward, last_action, first, core_state) -> PolicyStep:
-        return self.agent.step(observation, reward, last_action, first, core_state, self._seed)
+    def _call(self, observation, reward, last_action, first, core_state, seeds) -> PolicyStep:
+        # One op samples for the whole batch, by the seed of its first request.
+        return self.agent.step(observation, reward, last_action, first, core_state, seeds[0])
 
 
 def _powers(minimum: int, maximum: int) -> list[int]:

@@ -53,7 +53,7 @@ class PartialActor(BaseActor):
         for t in range(self._spec.unroll_length):
             *row, last_action, core_state = inputs
             observation, reward, first = self.pack(row)
-            step = self._policy.step(observation, reward, last_action, first, core_state, int(self._seeds[t]))
+            step = self._policy.step(observation, reward, last_action, first, core_state, self._seed_of_row(t))
             emitted = tf.numpy_function(
                 functools.partial(self.guarded, self._exchange),
                 [step.action, step.parameters, step.core_state],

@@ -114,7 +114,7 @@ def policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rate:
             # otherwise the features would be computed once for all steps.
             with tf.control_dependencies([action]):
                 shown = tf.identity(observation)
-            step = local.step(shown, reward, action, first, core_state, t)
+            step = local.step(shown, reward, action, first, core_state, tf.constant([0, t]))
             action, core_state = step.action, step.core_state
         return action, core_state
 

@@ -108,7 +108,9 @@ def evaluate_agent(agent: playing.Player, config: Config, options: Options, path
     tasks: dict[str, dict] = {}
     for index in _task_indices(config, options):
         environment = environments.make_vector_environment(config, options.seed, index, num_envs, whole_games=True)
-        result = playing.report(playing.play(agent, environment, num_episodes, options.greedy), options.seed)
+        result = playing.report(
+            playing.play(agent, environment, num_episodes, options.greedy, options.seed), options.seed
+        )
         environment.close()
         normalised = suites.normalised(names[index], result["mean"])
         tasks[names[index]] = result | (dict(normalised=normalised) if normalised == normalised else {})

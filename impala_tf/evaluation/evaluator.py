@@ -37,8 +37,8 @@ class AgentPlayer:
         self.agent = agent
         self._step = tf.function(self._graph, autograph=False)
 
-    def _graph(self, observation, reward, last_action, first, core_state):
-        step = self.agent.step(observation, reward, last_action, first, core_state)
+    def _graph(self, observation, reward, last_action, first, core_state, seed):
+        step = self.agent.step(observation, reward, last_action, first, core_state, seed)
         mode = self.agent.distribution.mode(step.parameters)
         return dict(action=step.action, greedy_action=mode, core_state=step.core_state)
 
@@ -49,8 +49,8 @@ class AgentPlayer:
         distribution = self.agent.distribution
         return np.zeros([batch_size, *distribution.action_shape], distribution.action_dtype.as_numpy_dtype)
 
-    def step(self, observation, reward, last_action, first, core_state) -> dict[str, tf.Tensor]:
-        inputs = (observation, reward, last_action, first, core_state)
+    def step(self, observation, reward, last_action, first, core_state, seed) -> dict[str, tf.Tensor]:
+        inputs = (observation, reward, last_action, first, core_state, seed)
         return self._step(*tf.nest.map_structure(tf.convert_to_tensor, inputs))
 
 
@@ -145,7 +145,7 @@ class Evaluator:
 
         try:
             episodes = play(
-                self._player, environment, config.evaluate_num_episodes, config.evaluate_greedy, on_row, False
+                self._player, environment, config.evaluate_num_episodes, config.evaluate_greedy, seed, on_row, False
             )
         finally:
             environment.close()

@@ -37,10 +37,10 @@ class _Export(tf.Module):
         return {"core_state": self._agent.initial_state(batch_size)}
 
     @tf.function(autograph=False)
-    def step(self, reward, last_action, first, core_state, **parts):
+    def step(self, reward, last_action, first, core_state, seed, **parts):
         leaves = [parts[name] for name in input_names(self._agent.observation_space)]
         observation = tf.nest.pack_sequence_as(zeros(self._agent.observation_space), leaves)
-        step = self._agent.step(observation, reward, last_action, first, core_state)
+        step = self._agent.step(observation, reward, last_action, first, core_state, seed)
         distribution = self._agent.distribution
         greedy = distribution.mode(step.parameters)
         return {
@@ -65,6 +65,7 @@ class _Export(tf.Module):
             last_action=tf.TensorSpec([None, *distribution.action_shape], distribution.action_dtype),
             first=tf.TensorSpec([None], tf.bool),
             core_state=tf.TensorSpec([None, self._agent.state_size], tf.float32),
+            seed=tf.TensorSpec([2], tf.int32),
         )
         specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
         return {
@@ -77,8 +78,9 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     """Writes a SavedModel with the signatures `initial_state` and `step`; replaces an earlier one at the end.
 
     initial_state(batch_size: [] int32) -> core_state [B, S].
-    step(observation [B, ...], reward [B] float32, last_action [B], first [B] bool, core_state [B, S]) ->
-    action (sampled), greedy_action, policy_parameters [B, P], baseline [B], core_state. All as dicts by name. The parts
+    step(observation [B, ...], reward [B] float32, last_action [B], first [B] bool, core_state [B, S], seed [2] int32)
+    -> action (sampled; the same seed gives the same), greedy_action, policy_parameters [B, P], baseline [B],
+    core_state. All as dicts by name. The parts
     of a Dict or Tuple observation are inputs of their own, observation_NAME. environment_action and
     greedy_environment_action are what a Box environment takes, in its bounds, where `action` is to be given back as
     last_action; of a Tuple or Dict one flat vector; else the same.
@@ -103,6 +105,8 @@ class ExportedAgent:
         try:
             self._model = tf.saved_model.load(str(directory))
             self._step = self._model.signatures["step"]
+            # An older export takes no seed: its own generator makes other samples in each process.
+            self._takes_seed = "seed" in self._step.structured_input_signature[1]
             self._initial_state = self._model.signatures["initial_state"]
             self._names = json.loads((directory / INFO_FILE).read_text())["observation"]
         except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
@@ -135,7 +139,7 @@ class ExportedAgent:
         spec = self._step.structured_input_signature[1]["last_action"]
         return np.zeros([batch_size, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
 
-    def step(self, observation, reward, last_action, first, core_state) -> dict[str, tf.Tensor]:
+    def step(self, observation, reward, last_action, first, core_state, seed) -> dict[str, tf.Tensor]:
         parts = [tf.convert_to_tensor(part) for part in tf.nest.flatten(observation)]
         return self._step(
             **dict(zip(self._names, parts, strict=True)),
@@ -143,6 +147,7 @@ class ExportedAgent:
             last_action=tf.convert_to_tensor(last_action),
             first=tf.convert_to_tensor(first),
             core_state=core_state,
+            **({"seed": tf.convert_to_tensor(seed)} if self._takes_seed else {}),
         )
 
 

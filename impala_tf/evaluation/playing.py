@@ -1,5 +1,6 @@
 """Plays whole episodes with an agent and describes their returns."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -21,8 +22,11 @@ class Player(Protocol):
 
     def initial_action(self, batch_size: int) -> np.ndarray: ...
 
-    def step(self, observation, reward, last_action, first, core_state) -> dict[str, Any]:
-        """Tensors by name: action, greedy_action, core_state and what else there is."""
+    def step(self, observation, reward, last_action, first, core_state, seed) -> dict[str, Any]:
+        """The action of one row. seed: [2] int32, seed of the sampled action.
+
+        Returns tensors by name: action, greedy_action, core_state and what else there is.
+        """
 
 
 class Episodes(NamedTuple):
@@ -45,11 +49,13 @@ def play(
     environment: VectorEnvironment,
     num_episodes: int,
     greedy: bool,
+    seed: int,
     on_row: Callable[[EnvOutput, dict], None] = lambda row, step: None,
     show_progress: bool = True,
 ) -> Episodes:
     """Plays `num_episodes`, spread over the environments by `quotas`.
 
+    seed: seed of the sampled actions.
     on_row(EnvOutput, step outputs) is called after each policy call; what it raises ends the play.
     """
     left = quotas(num_episodes, environment.num_envs)
@@ -58,11 +64,12 @@ def play(
     state = agent.initial_state(environment.num_envs)
     action = agent.initial_action(environment.num_envs)
     row = environment.reset()
+    seeds = (row_seed(seed, number) for number in itertools.count())
     # None: on a terminal only.
     disable = None if show_progress else True
     with tqdm.tqdm(total=num_episodes, unit="episodes", disable=disable, leave=False) as bar:
         while True:
-            step = agent.step(row.observation, row.reward, action, row.first, state)
+            step = agent.step(row.observation, row.reward, action, row.first, state, next(seeds))
             on_row(row, step)
             ended = (row.terminated | row.truncated) & (left > 0)
             returns.extend(row.episode_return[ended].tolist())
@@ -74,6 +81,11 @@ def play(
             state = step["core_state"]
             action = step["greedy_action" if greedy else "action"].numpy()
             row = environment.step(action)
+
+
+def row_seed(seed: int, number: int) -> np.ndarray:
+    """[2] int32, the seed of the actions at a row. seed: seed of the whole play. number: the row's number."""
+    return np.random.SeedSequence([seed, number]).generate_state(2).astype(np.int32)
 
 
 def report(episodes: Episodes, seed: int) -> dict[str, Any]:

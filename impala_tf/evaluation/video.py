@@ -74,7 +74,7 @@ def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, pa
         writer.append_data(panel.beside(environment.render()))
 
     with writer:
-        play(agent, environment, 1, greedy, on_row)
+        play(agent, environment, 1, greedy, seed, on_row)
     environment.close()
 
 

@@ -83,18 +83,20 @@ class Agent:
             lambda x: tf.convert_to_tensor(x[np.newaxis]), zeros(self.observation_space)
         )
         action = tf.zeros([1, *self.distribution.action_shape], self.distribution.action_dtype)
-        self.step(observation, tf.zeros([1]), action, tf.ones([1], tf.bool), self.initial_state(1))
+        self.step(
+            observation, tf.zeros([1]), action, tf.ones([1], tf.bool), self.initial_state(1), tf.zeros([2], tf.int32)
+        )
 
     def initial_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """[batch_size, S] float32 zeros, the core state before an episode."""
         return tf.zeros([batch_size, self.state_size])
 
-    def step(self, observation, reward, last_action, first, core_state, seed: int | None = None) -> PolicyStep:
+    def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep:
         """One row of B environments.
 
         observation: [B, ...]. reward: [B] float32, of the step into this row. last_action: [B, ...], of that step.
         first: [B] bool, the core state and the last action and reward are taken as zeros here.
-        core_state: [B, S] float32, before this row. seed: of the sampling op; None is different every time.
+        core_state: [B, S] float32, before this row. seed: [2] int32; the same seed chooses the same actions.
         """
         features, states = [], []
         for trunk, state in zip(self._trunks, self._split(core_state), strict=True):
@@ -105,7 +107,7 @@ class Agent:
             states.append(state)
         parameters = self._parameters(features[0], observation)
         baseline = self._baseline_head(features[-1])[:, 0]
-        action = self.distribution.sample(parameters, seed=seed)
+        action = self.distribution.sample(parameters, seed)
         return PolicyStep(action, parameters, baseline, tf.concat(states, axis=-1) if self.state_size else core_state)
 
     def unroll(self, observation, reward, last_action, first, core_state) -> tuple[tf.Tensor, tf.Tensor]:

@@ -65,7 +65,7 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
 
     weights = WeightStore(config.policy_lag)
     seed = int(random.integers(2**31))  # Drawn anew when a run is resumed, so that it does not replay its beginning.
-    policies = make_policies(config, make_one_agent, weights, seed)
+    policies = make_policies(config, make_one_agent, weights)
     at_once = concurrent_actors(config, spaces.vectorization)
     actors = make_actors(config, seed, policies, spec, queue.group, at_once)
     weights.publish(learner.updates, agent.flat_weights())
@@ -132,7 +132,7 @@ def concurrent_actors(config: Config, vectorization: str) -> int:
     return max(1, environments.cores() - 1)
 
 
-def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: int) -> list:
+def make_policies(config: Config, make_one_agent, weights: WeightStore) -> list:
     """A policy for each actor: copies of their own, or one that all share."""
     with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
         if not config.dynamic_batching:
@@ -142,7 +142,6 @@ def make_policies(config: Config, make_one_agent, weights: WeightStore, seed: in
             config.dynamic_batching_min,
             config.dynamic_batching_max,
             config.dynamic_batching_timeout_ms,
-            seed,
         )
     weights.add_listener(policy.publish_to)
     return [policy] * config.num_actors

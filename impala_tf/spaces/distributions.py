@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 
 from impala_tf.config import MIN_ACTION_SCALE, Config
 from impala_tf.spaces import action_spaces
+from impala_tf.support.checks import check_tensor
 
 tfd = tfp.distributions
 
@@ -40,8 +41,8 @@ class ActionDistribution(Protocol):
     encoding_size: int
     mask_size: int
 
-    def sample(self, parameters: tf.Tensor, seed: int | None = None) -> tf.Tensor:
-        """[..., P] float32 -> an action [..., *action_shape]."""
+    def sample(self, parameters: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """[..., P] float32, [2] int32 -> an action [..., *action_shape]; the same seed gives the same action."""
 
     def mode(self, parameters: tf.Tensor) -> tf.Tensor:
         """[..., P] float32 -> the most probable action [..., *action_shape]; of a squashed Box the median."""
@@ -94,7 +95,8 @@ class _Distribution:
     def _checked(self, parameters: tf.Tensor) -> Any:
         return self._distribution(_check_last(parameters, self.num_parameters, "parameters"))
 
-    def sample(self, parameters: tf.Tensor, seed: int | None = None) -> tf.Tensor:
+    def sample(self, parameters: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        seed = _check_seed(seed)
         return self._action(self._checked(parameters).sample(seed=seed))
 
     def mode(self, parameters: tf.Tensor) -> tf.Tensor:
@@ -314,10 +316,10 @@ class Joint:
     def _with_parameters(self, parameters: tf.Tensor) -> Any:
         return zip(self._parts, self._split_parameters(parameters), strict=True)
 
-    def sample(self, parameters: tf.Tensor, seed: int | None = None) -> tf.Tensor:
-        seeds: list[int | None] = [None] * len(self._parts)
-        if seed is not None:  # One each, or the parts would go together.
-            seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(len(self._parts)) >> 1]
+    def sample(self, parameters: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        seed = _check_seed(seed)
+        # With one seed for all, parts of the same kind would always choose alike.
+        seeds = tfp.random.split_seed(seed, n=len(self._parts))
         pairs = zip(self._with_parameters(parameters), seeds, strict=True)
         return self._join_actions([part.sample(p, seed=s) for (part, p), s in pairs])
 
@@ -370,6 +372,12 @@ def for_space(space: gym.Space, config: Config | None = None) -> ActionDistribut
 def with_free_parameters(made: tf.Tensor, free: tf.Tensor) -> tf.Tensor:
     """[..., P - F] from the policy head, [F] weights -> the parameters [..., P], float32."""
     return tf.concat([made, tf.broadcast_to(free, tf.concat([tf.shape(made)[:-1], tf.shape(free)], axis=0))], axis=-1)
+
+
+def _check_seed(seed: tf.Tensor) -> tf.Tensor:
+    seed = tf.convert_to_tensor(seed)
+    check_tensor("seed", seed, tf.int32, [2])
+    return seed
 
 
 def _check_last(tensor: tf.Tensor, size: int, what: str) -> tf.Tensor:

@@ -57,10 +57,10 @@ def test_evaluation_is_not_biased_towards_short_episodes():
         def initial_action(self, batch_size):
             return np.zeros(batch_size, np.int64)
 
-        def step(self, observation, reward, last_action, first, core_state):
+        def step(self, observation, reward, last_action, first, core_state, seed):
             return {"action": tf.zeros(len(reward), tf.int64), "core_state": None}
 
-    episodes = playing.play(Agent(), make_vector_environment(config, 1, 0, 4), 10, greedy=False)
+    episodes = playing.play(Agent(), make_vector_environment(config, 1, 0, 4), 10, greedy=False, seed=1)
     assert sorted(episodes.lengths.tolist()) == [5] * 6 + [6] * 4
     assert sorted(episodes.returns.tolist()) == [15] * 6 + [21] * 4
 

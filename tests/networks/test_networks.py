@@ -13,6 +13,7 @@ from impala_tf.networks.agent import Trunk
 from impala_tf.networks.encoders import NestTorso
 from impala_tf.networks.torsos import SHALLOW, ConvolutionalTorso, FanInTruncatedNormal
 from impala_tf.spaces import distributions
+from tests.support.distributions import SEED
 
 BOX = gym.spaces.Box(-1, 1, (4,), np.float32)
 ACTIONS = gym.spaces.Discrete(3)
@@ -139,7 +140,9 @@ def test_initialisation():
     assert np.abs(weights).max() <= 2 / np.sqrt(400)
     np.testing.assert_allclose(weights.std(), 0.88 / np.sqrt(400), rtol=0.02)  # 0.88: what truncation leaves.
     agent = make_agent(Config(policy_init_scale=0.01), BOX, ACTIONS)
-    step = agent.step(tf.ones([2, 4]), tf.zeros([2]), tf.zeros([2], tf.int64), tf.zeros([2], tf.bool), tf.zeros([2, 0]))
+    step = agent.step(
+        tf.ones([2, 4]), tf.zeros([2]), tf.zeros([2], tf.int64), tf.zeros([2], tf.bool), tf.zeros([2, 0]), SEED
+    )
     assert np.abs(step.parameters).max() < 0.05
 
 
@@ -163,7 +166,7 @@ def test_unroll_equals_repeated_steps(core, separate):
     state = tf.random.stateless_normal([5, agent.state_size], seed=[1, 2])
     parameters, baselines = agent.unroll(*rows, state)
     for t in range(6):
-        step = agent.step(*(x[t] for x in rows), state)
+        step = agent.step(*(x[t] for x in rows), state, SEED)
         state = step.core_state
         np.testing.assert_allclose(step.parameters, parameters[t], rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(step.baseline, baselines[t], rtol=1e-4, atol=1e-6)
@@ -196,7 +199,9 @@ def test_a_first_row_forgets_everything(core):
     def baseline(first, memory):
         state = tf.fill([1, agent.state_size], memory)
         last_action = tf.constant([int(memory)], tf.int64)
-        return agent.step(observation, tf.constant([memory]), last_action, tf.constant([first]), state).baseline.numpy()
+        return agent.step(
+            observation, tf.constant([memory]), last_action, tf.constant([first]), state, SEED
+        ).baseline.numpy()
 
     assert baseline(True, 1.0) == baseline(True, 0.0)
     assert baseline(False, 1.0) != baseline(False, 0.0)
@@ -275,9 +280,9 @@ def test_an_export_carries_the_state_through_an_episode(core, tmp_path):
     rows = random_rows(6, 5)
     parameters, baselines = agent.unroll(*rows, agent.initial_state(5))
     state = exported.initial_state(5)
-    forgetful = exported.step(*(x[-1] for x in rows[:3]), tf.ones([5], tf.bool), state)["policy_parameters"]
+    forgetful = exported.step(*(x[-1] for x in rows[:3]), tf.ones([5], tf.bool), state, SEED)["policy_parameters"]
     for t in range(6):
-        out = exported.step(*(x[t] for x in rows), state)
+        out = exported.step(*(x[t] for x in rows), state, SEED)
         state = out["core_state"]
         np.testing.assert_allclose(out["policy_parameters"], parameters[t], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(out["baseline"], baselines[t], rtol=1e-4, atol=1e-5)

@@ -118,7 +118,8 @@ first = tf.constant([[True] * 3, [False] * 3, [False, True, False], [False] * 3]
 results = []
 for t in range(4):
     out = model.signatures["step"](observation=observation[t], reward=tf.zeros([3]),
-                                   last_action=tf.zeros([3], tf.int64), first=first[t], core_state=state)
+                                   last_action=tf.zeros([3], tf.int64), first=first[t], core_state=state,
+                                   seed=tf.constant([1, t]))
     state = out["core_state"]
     results.append(out)
 names = ("policy_parameters", "baseline", "greedy_action")

@@ -14,6 +14,7 @@ from impala_tf.networks import make_agent
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.spaces import action_spaces, distributions
 from tests.support.actors import make_actor, unrolls
+from tests.support.distributions import SEED
 from tests.support.environments import TESTS, Target
 from tests.support.runs import learned, run
 from tests.support.unrolls import in_groups, make_unroll
@@ -37,7 +38,7 @@ def test_every_kind_of_action_is_learned(kind, tmp_path):
     step = tf.saved_model.load(str(model)).signatures["step"]
     inputs = step.structured_input_signature[1]
     zeros = {name: tf.zeros([3, *spec.shape[1:]], spec.dtype) for name, spec in inputs.items()}
-    out = step(**zeros)
+    out = step(**zeros | dict(seed=SEED))
     space = Target.SPACES[kind]
     if not isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
         for action in out["environment_action"].numpy():
@@ -138,7 +139,7 @@ def test_statistics_are_learned_saved_and_exported(tmp_path):
     before = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["step"]
     inputs = {
         name: tf.ones([1, *spec.shape[1:]], spec.dtype) for name, spec in before.structured_input_signature[1].items()
-    }
+    } | dict(seed=SEED)
     run(tmp_path, **settings)  # Nothing to learn any more: restored, exported again.
     after = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["step"]
     np.testing.assert_allclose(before(**inputs)["baseline"], after(**inputs)["baseline"])
@@ -163,7 +164,7 @@ def test_normalised_observations_and_returns_reach_network_and_loss():
     def baseline(x):
         observation = dict(x=tf.constant([x]), frame=tf.zeros([1, 20, 20, 1], tf.uint8))
         nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
-        return float(agent.step(observation, *nothing).baseline[0])
+        return float(agent.step(observation, *nothing, SEED).baseline[0])
 
     at_mean = baseline([1.0, 2.0])
     agent.statistics[0].assign([0.0, 0.0])
@@ -180,7 +181,7 @@ def test_bytes_that_are_no_frames_are_normalised():
         rows = unroll.env_outputs._replace(observation=tf.constant(codes.astype(dtype)))
         agent.update_statistics(rows, unroll.task)
         nothing = (tf.zeros([4]), tf.zeros([4], tf.int64), tf.zeros([4], tf.bool), agent.initial_state(4))
-        results.append(agent.step(rows.observation[0], *nothing).baseline)
+        results.append(agent.step(rows.observation[0], *nothing, SEED).baseline)
         np.testing.assert_allclose(agent.statistics[0], codes[1:].mean((0, 1)), rtol=1e-5)
     np.testing.assert_array_equal(*results)
     with pytest.raises(SettingError, match="has no numbers but frames and bits"):
@@ -241,7 +242,9 @@ def test_free_parameters_are_learned_weights_at_the_end():
     assert agent.variables[-1].shape == [2]
     assert isinstance(agent.distribution, distributions.Normal)
     agent.variables[-1].assign([1.0, -1.0])
-    step = agent.step(tf.zeros([4, 3]), tf.zeros([4]), tf.zeros([4, 2]), tf.zeros([4], tf.bool), agent.initial_state(4))
+    step = agent.step(
+        tf.zeros([4, 3]), tf.zeros([4]), tf.zeros([4, 2]), tf.zeros([4], tf.bool), agent.initial_state(4), SEED
+    )
     np.testing.assert_array_equal(step.parameters[:, 2:], [[1.0, -1.0]] * 4)
 
 
@@ -263,7 +266,7 @@ def test_centred_frames(network):
 
     def baseline(agent, frame):
         nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
-        return float(agent.step(tf.constant(frame[np.newaxis]), *nothing).baseline[0])
+        return float(agent.step(tf.constant(frame[np.newaxis]), *nothing, SEED).baseline[0])
 
     agent.statistics[2].assign(agent.statistics[0])
     np.testing.assert_allclose(baseline(agent, frames[0, 0]), 0, atol=1e-5)

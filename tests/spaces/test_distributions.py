@@ -10,7 +10,7 @@ from gymnasium.vector import SyncVectorEnv
 from impala_tf.config import Config
 from impala_tf.spaces import action_spaces, distributions
 from impala_tf.spaces.environment_actions import to_environment
-from tests.support.distributions import SPACES, random_parameters
+from tests.support.distributions import SEED, SPACES, random_parameters
 
 INF = np.inf
 TANH = Config(action_bounds="tanh")
@@ -60,13 +60,13 @@ def test_categorical_against_numpy():
     expected = -(probabilities * np.log(probabilities)).sum(-1)
     np.testing.assert_allclose(distribution.entropy(logits), expected, rtol=1e-5)
     np.testing.assert_array_equal(distribution.mode(logits), logits.argmax(-1))
-    assert distribution.sample(logits).dtype == space.dtype
+    assert distribution.sample(logits, SEED).dtype == space.dtype
 
 
 def test_samples_have_the_right_frequencies():
     distribution = distributions.for_space(gym.spaces.Discrete(3))
     logits = np.tile(np.log(np.array([0.5, 0.3, 0.2], np.float32)), (20_000, 1))
-    counts = np.bincount(distribution.sample(logits, seed=1), minlength=3) / len(logits)
+    counts = np.bincount(distribution.sample(logits, SEED), minlength=3) / len(logits)
     np.testing.assert_allclose(counts, [0.5, 0.3, 0.2], atol=0.015)
 
 
@@ -76,7 +76,7 @@ def test_the_start_of_a_discrete_space():
     logits = tf.constant([[9.0, 0, 0], [0, 9, 0], [0, 0, 9]])
     actions = distribution.mode(logits)
     assert actions.numpy().tolist() == [-1, 0, 1]
-    assert all(space.contains(action) for action in distribution.sample(logits).numpy())
+    assert all(space.contains(action) for action in distribution.sample(logits, SEED).numpy())
     np.testing.assert_array_equal(distribution.encode(actions), np.eye(3))
     assert np.all(distribution.log_prob(logits, actions) > -0.01)
 
@@ -103,7 +103,7 @@ def test_multi_discrete_against_scipy(nvec):
     expected = np.stack(modes, -1).reshape(3, 4, *np.shape(nvec)) + start
     np.testing.assert_array_equal(distribution.mode(parameters), expected)
     np.testing.assert_array_equal(distribution.encode(actions), np.concatenate(encoded, -1))
-    sample = distribution.sample(parameters).numpy()
+    sample = distribution.sample(parameters, SEED).numpy()
     assert sample.dtype == space.dtype
     assert all(space.contains(action) for action in sample.reshape(-1, *np.shape(nvec)))
 
@@ -113,7 +113,7 @@ def test_multi_discrete_samples_have_the_right_frequencies():
     distribution = distributions.for_space(gym.spaces.MultiDiscrete([2, 3]))
     p, q = np.array([0.7, 0.3]), np.array([0.5, 0.3, 0.2])
     parameters = np.tile(np.log(np.concatenate([p, q])).astype(np.float32), (20_000, 1))
-    sample = distribution.sample(parameters, seed=1).numpy()
+    sample = distribution.sample(parameters, SEED).numpy()
     counts = np.bincount(sample[:, 0] * 3 + sample[:, 1], minlength=6) / len(sample)
     np.testing.assert_allclose(counts.reshape(2, 3), np.outer(p, q), atol=0.015)
 
@@ -143,7 +143,7 @@ def test_multi_binary_against_scipy(shape):
     np.testing.assert_allclose(distribution.entropy(parameters), scipy.stats.bernoulli.entropy(p).sum(-1), rtol=1e-5)
     np.testing.assert_array_equal(distribution.mode(parameters), (parameters > 0).reshape(5, *space.shape))
     np.testing.assert_array_equal(distribution.encode(actions), bits)
-    sample = distribution.sample(np.tile(parameters[:1], (20_000, 1)), seed=1).numpy()
+    sample = distribution.sample(np.tile(parameters[:1], (20_000, 1)), SEED).numpy()
     assert sample.dtype == space.dtype
     np.testing.assert_allclose(sample.reshape(20_000, -1).mean(0), p[0], atol=0.015)
 
@@ -164,14 +164,14 @@ def test_normal_against_scipy(shape, scale):
     expected = scipy.stats.norm.entropy(loc, std).sum(-1)
     np.testing.assert_allclose(distribution.entropy(parameters), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(distribution.mode(parameters), loc.reshape(3, 4, *shape), rtol=1e-6)
-    sample = distribution.sample(np.tile(parameters[0, 0], (20_000, 1)), seed=1).numpy().reshape(20_000, -1)
+    sample = distribution.sample(np.tile(parameters[0, 0], (20_000, 1)), SEED).numpy().reshape(20_000, -1)
     np.testing.assert_allclose(sample.mean(0), loc[0, 0], atol=0.03)
     np.testing.assert_allclose(sample.std(0), std[0, 0], rtol=0.03)
 
 
 def test_the_initial_scale():
     distribution = distributions.for_space(gym.spaces.Box(-2, 2, (1,)), Config(action_scale_init=0.25))
-    samples = distribution.sample(np.zeros([20_000, 2], np.float32), seed=1)
+    samples = distribution.sample(np.zeros([20_000, 2], np.float32), SEED)
     np.testing.assert_allclose(np.std(samples), 0.25, rtol=0.03)
 
 
@@ -239,7 +239,7 @@ def test_every_sample_is_in_the_space_at_the_border(space, config):
     spec = action_spaces.travelling_spec(space)
     assert (distribution.action_shape, distribution.action_dtype.as_numpy_dtype) == (spec.shape, spec.dtype)
     parameters = 3 * random_parameters(distribution, 64)
-    for actions in (distribution.sample(parameters, seed=1), distribution.mode(parameters)):
+    for actions in (distribution.sample(parameters, SEED), distribution.mode(parameters)):
         assert actions.shape == (64, *spec.shape)
         received = as_the_environments_get_them(space, actions.numpy(), config.action_bounds)
         for action in received:
@@ -310,7 +310,7 @@ def test_a_joint_distribution_is_the_sum_of_its_parts():
     assert (joint.num_parameters, joint.num_free_parameters) == (4 + 4 + 4 + 2, 3)
     p = random_parameters(joint, 5)
     parameters = [np.concatenate([p[:, :2], p[:, 11:13]], 1), p[:, 2:6], p[:, 6:10], p[:, [10, 13]]]
-    actions = [d.sample(q, seed=3) for d, q in zip(alone, parameters, strict=True)]
+    actions = [d.sample(q, SEED) for d, q in zip(alone, parameters, strict=True)]
     flat = np.concatenate([np.reshape(a, [5, -1]).astype(np.float32) for a in actions], 1)
     expected = sum(d.log_prob(q, a) for d, q, a in zip(alone, parameters, actions, strict=True))
     np.testing.assert_allclose(joint.log_prob(p, flat), expected, rtol=1e-5)
@@ -323,7 +323,7 @@ def test_a_joint_distribution_is_the_sum_of_its_parts():
 def test_the_parts_of_a_joint_sample_are_independent():
     distribution = distributions.for_space(gym.spaces.Tuple([gym.spaces.Box(-INF, INF, ())] * 2))
     # In a graph two sampling ops of one seed give the same.
-    sample = tf.function(distribution.sample)(tf.zeros([20_000, 4]), seed=1).numpy()
+    sample = tf.function(distribution.sample)(tf.zeros([20_000, 4]), SEED).numpy()
     assert abs(np.corrcoef(sample.T)[0, 1]) < 0.03
 
 
@@ -343,7 +343,7 @@ def test_extreme_parameters_have_finite_gradients(space, config):
     distribution = distributions.for_space(space, config)
     for size in (1e4, -1e4):
         parameters = tf.constant(size * np.sign(random_parameters(distribution, 50)))
-        actions = distribution.sample(tf.zeros_like(parameters))
+        actions = distribution.sample(tf.zeros_like(parameters), SEED)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(parameters)
             log_prob, entropy = distribution.log_prob(parameters, actions), distribution.entropy(parameters)
@@ -356,7 +356,7 @@ def test_xla_computes_the_same(name):
     """The update may be compiled."""
     distribution = distributions.for_space(SPACES[name], TANH)
     parameters = random_parameters(distribution, 4, 3)
-    actions = distribution.sample(parameters, seed=1)
+    actions = distribution.sample(parameters, SEED)
 
     def loss(parameters, actions):
         with tf.GradientTape() as tape:
@@ -377,7 +377,7 @@ def test_an_unknown_batch_size(space):
 
     @tf.function(input_signature=[tf.TensorSpec([None, distribution.num_parameters])])
     def run(parameters):
-        actions = distribution.sample(parameters)
+        actions = distribution.sample(parameters, SEED)
         encoded = distribution.encode(actions)
         assert encoded.shape[-1] == distribution.encoding_size
         return actions, distribution.log_prob(parameters, actions), encoded, distribution.bounded(actions)
@@ -414,3 +414,27 @@ def test_other_spaces_are_refused_by_name(space, message):
     assert "\n" not in str(error.value)
     with pytest.raises(NotImplementedError, match=f"^{message}"):
         to_environment(space, "clip")
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_a_seed_decides_the_sample(space):
+    """The same seed gives the same actions, eagerly and in a graph; another seed gives others."""
+    distribution = distributions.for_space(space)
+    parameters = tf.constant(random_parameters(distribution, 64))
+    graph = tf.function(distribution.sample)
+    actions = distribution.sample(parameters, SEED)
+    np.testing.assert_array_equal(distribution.sample(parameters, SEED), actions)
+    for _ in range(2):
+        np.testing.assert_array_equal(graph(parameters, SEED), actions)
+    for other in ([1, 3], [2, 2]):
+        assert np.any(graph(parameters, tf.constant(other)) != actions)
+
+
+def test_a_seed_of_the_wrong_kind_is_refused():
+    for space in (SPACES["discrete"], SPACES["nested"]):
+        distribution = distributions.for_space(space)
+        parameters = random_parameters(distribution, 2)
+        with pytest.raises(ValueError, match=r"seed must have shape \(2,\), got \(\)"):
+            distribution.sample(parameters, 7)
+        with pytest.raises(ValueError, match="seed must be int32, got int64"):
+            distribution.sample(parameters, np.zeros(2, np.int64))

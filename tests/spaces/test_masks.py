@@ -8,7 +8,7 @@ import scipy.stats
 import tensorflow as tf
 
 from impala_tf.spaces import distributions
-from tests.support.distributions import SPACES, random_parameters
+from tests.support.distributions import SEED, SPACES, random_parameters
 
 
 def entropy_and_gradients(distribution, parameters, mask):
@@ -16,7 +16,7 @@ def entropy_and_gradients(distribution, parameters, mask):
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(parameters)
         masked = distribution.apply_mask(parameters, mask)
-        actions = distribution.sample(masked, seed=1)
+        actions = distribution.sample(masked, SEED)
         log_prob, entropy = distribution.log_prob(masked, actions), distribution.entropy(masked)
     gradients = tape.gradient(log_prob, parameters), tape.gradient(entropy, parameters)
     assert all(np.all(np.isfinite(x)) for x in (log_prob, entropy, *gradients))

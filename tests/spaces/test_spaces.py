@@ -15,6 +15,7 @@ from impala_tf.evaluation import evaluate_exports
 from impala_tf.networks import make_agent
 from impala_tf.spaces import observation_spaces
 from tests.support.actors import make_actor, unrolls
+from tests.support.distributions import SEED
 from tests.support.environments import TESTS
 from tests.support.runs import ROOT, run
 
@@ -63,7 +64,7 @@ def test_numbers_of_every_integer_type(dtype):
     space = gym.spaces.MultiDiscrete([3, 4], dtype=dtype)
     agent = make_agent(Config(), space, gym.spaces.Discrete(2))
     nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
-    baselines = [float(agent.step(tf.constant([x], dtype), *nothing).baseline[0]) for x in ([0, 0], [2, 3])]
+    baselines = [float(agent.step(tf.constant([x], dtype), *nothing, SEED).baseline[0]) for x in ([0, 0], [2, 3])]
     assert baselines[0] != baselines[1]
 
 
@@ -98,7 +99,7 @@ def test_each_part_reaches_the_policy():
             space, [observation], gym.vector.utils.create_empty_array(space, 1)))  # fmt: skip
         batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
         nothing = (tf.zeros([1]), tf.zeros([1], tf.int64), tf.zeros([1], tf.bool), agent.initial_state(1))
-        return agent.step(batch, *nothing).parameters.numpy()
+        return agent.step(batch, *nothing, SEED).parameters.numpy()
 
     before = parameters(observation)
     for name in observation:

@@ -2,8 +2,10 @@
 
 import gymnasium as gym
 import numpy as np
+import tensorflow as tf
 
 INF = np.inf
+SEED = tf.constant([1, 2])
 
 
 def random_parameters(distribution, *leading, seed=0):
