@@ -1,12 +1,11 @@
 import dataclasses
 import itertools
 import pathlib
-import re
 
 import pytest
 
 from impala_tf import config as config_lib
-from impala_tf.config import Config, SettingError, differences, to_flag_lines
+from impala_tf.config import Config, differences, to_flag_lines
 
 FLAGS = pathlib.Path(__file__).parent.parent / "flags"
 
@@ -37,36 +36,6 @@ def test_every_setting_explains_itself():
     for field in config_lib.fields():
         assert len(field.metadata["help"]) > 10, field.name
         assert field.metadata["help"].endswith("."), field.name
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"batch_size": 0}, "--batch_size=0: must be at least 1"),
-        ({"unroll_length": 0}, "--unroll_length=0: must be at least 1"),
-        ({"clip_rho_threshold": -0.5}, "--clip_rho_threshold=-0.5: must be at least 0"),
-        ({"clip_pg_rho_threshold": -1.0}, "--clip_pg_rho_threshold=-1.0: must be at least 0"),
-        ({"discounting": 1.5}, "--discounting=1.5: must be at least 0 and at most 1"),
-        ({"learning_rate": float("nan")}, "--learning_rate=nan: must be above 0"),
-        ({"learning_rate": float("inf")}, "--learning_rate=inf: must be above 0 and finite"),
-        ({"reward_clipping": "abs"}, "--reward_clipping=abs: must be one of none, abs_one, soft_asymmetric"),
-        ({"hidden_sizes": ()}, "--hidden_sizes=: give one or more sizes of at least 1"),
-        ({"clip_rho_threshold": 0.5}, "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0"),
-        ({"dynamic_batching_min": 9, "dynamic_batching_max": 8}, "--dynamic_batching_min=9: must be at most"),
-        (
-            {"dynamic_batching": True, "dynamic_batching_max": 8},
-            "--dynamic_batching_max=8: must be at least --num_envs",
-        ),
-    ],
-)
-def test_wrong_settings_are_refused_in_one_line(settings, message):
-    with pytest.raises(SettingError, match=f"^{re.escape(message)}") as error:
-        Config(**settings)
-    assert "\n" not in str(error.value)
-
-
-def test_infinite_thresholds_mean_no_clipping():
-    assert Config(clip_rho_threshold=float("inf"), clip_c_threshold=float("inf")).clip_c_threshold > 1e30
 
 
 def test_differences():

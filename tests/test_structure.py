@@ -13,7 +13,8 @@ PACKAGE = ROOT / "impala_tf"
 
 # Wings, and modules of the root, by floor. A wing imports itself and what is on lower floors; never a neighbour.
 FLOORS = {
-    1: ("types", "config"),
+    0: ("settings",),
+    1: ("types", "config"),  # config inherits the settings of all wings.
     2: ("support",),
     3: ("spaces", "experience"),
     4: ("environments", "networks", "algorithms"),
@@ -27,7 +28,7 @@ FLOOR_OF = {wing: floor for floor, wings in FLOORS.items() for wing in wings}
 READERS_OF_FLAGS = {"support.command_line", "evaluate", "experiment", "benchmark"}
 # What is imported before TensorFlow is, so that a user's mistake is answered at once.
 WITHOUT_TENSORFLOW = (
-    *("types", "config", "experiment", "evaluate", "benchmark", "environments"),
+    *("types", "config", "experiment", "evaluate", "benchmark", "environments", "settings.removed"),
     *("spaces.observation_spaces", "spaces.action_spaces"),
     *("support.messages", "support.startup", "support.signals", "support.threads", "support.command_line"),
     *("records.checkpoints", "records.logdir"),
@@ -99,6 +100,7 @@ def test_imports_point_downwards():
         ("learning.learner", "from impala_tf.running import run"),
         ("learning.learner", "def late():\n    from impala_tf.records import metrics"),
         ("types", "from impala_tf.config import Config"),
+        ("settings.setting", "from impala_tf.config import Config"),
         ("support.graphs", "import impala_tf.networks.agent"),
     ],
 )

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from impala_tf.config import MIN_ACTION_SCALE, Config
+from impala_tf.config import Config
+from impala_tf.settings.spaces import MIN_ACTION_SCALE
 from impala_tf.spaces import action_spaces
 from impala_tf.support.checks import check_tensor
 

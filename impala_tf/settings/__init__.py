@@ -1,0 +1,1 @@
+"""Every setting once, in a frozen dataclass for each wing. `impala_tf.config.Config` inherits all of them."""

@@ -1,0 +1,51 @@
+"""Settings of algorithms/"""
+
+import dataclasses
+
+from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, at_least, between, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AlgorithmSettings:
+    """V-trace, and the three terms of the loss."""
+
+    discounting: float = setting(
+        0.99, "Discount gamma, per agent step.", source=f"{PAPER}: 0.99", bounds=between(0, 1), roles=(COMMON,)
+    )
+    entropy_cost: float = setting(
+        0.001, "Weight of the entropy bonus.", source=f"{PAPER}: 0.01 on Atari", bounds=at_least(0), roles=(COMMON,)
+    )
+    baseline_cost: float = setting(
+        0.5, "Weight of the baseline loss 0.5 (vs - V)^2.", source=f"{PAPER}: 0.5", bounds=at_least(0), roles=(COMMON,)
+    )
+    reward_clipping: str = setting(
+        "none",
+        "How the learner clips rewards. abs_one: clip(r, -1, 1). soft_asymmetric: 5 tanh(r / 5), below 0 times 0.3.",
+        source=f"{CODE}; the paper's caption prints 5 tanh(r) and 0.3 tanh(r)",
+        choices=("none", "abs_one", "soft_asymmetric"),
+        roles=(COMMON,),
+    )
+    normalise_returns: bool = setting(
+        False,
+        "Divide rewards in the learner by the standard deviation of the task's discounted returns, so that baselines "
+        "are near 1.",
+        roles=(NETWORK,),
+    )
+    bootstrap_at_time_limits: bool = setting(
+        True,
+        "Where a time limit cuts an episode off, go on with the value of its last observation. false: take it for an "
+        "end, as the released code does; only to compare (docs/environments.md).",
+    )
+    clip_rho_threshold: float = setting(
+        1.0, "V-trace rho_bar; inf: no clipping.", source=f"{PAPER} section 4.1: 1", bounds=at_least(0, infinite=True)
+    )
+    clip_c_threshold: float = setting(
+        1.0, "V-trace c_bar; inf: no clipping.", source=f"{PAPER}: 1", bounds=at_least(0, infinite=True)
+    )
+    clip_pg_rho_threshold: float = setting(
+        1.0,
+        "Clips rho in the policy gradient; inf: no clipping.",
+        source=f"{CODE}: 1",
+        bounds=at_least(0, infinite=True),
+    )
+    vtrace_lambda: float = setting(1.0, "V-trace lambda.", source=f"{PAPER} remark 2: 1", bounds=between(0, 1))

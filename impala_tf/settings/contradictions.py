@@ -1,0 +1,88 @@
+"""What two settings forbid each other, in one table."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from impala_tf.settings.setting import SettingError, as_text
+
+
+class Contradiction(NamedTuple):
+    """Two settings that cannot both be as they are.
+
+    flag: the setting that the message names.
+    stands: whether a `Config` has the contradiction.
+    right: what would be right, the message's second half.
+    """
+
+    flag: str
+    stands: Callable[[Any], bool]
+    right: Callable[[Any], str]
+
+
+def _request(config: Any) -> str:
+    """The setting that says how many rows one actor asks the policy for."""
+    return "envs_per_step" if config.envs_per_step else "num_envs_per_actor"
+
+
+def _learning_actors(config: Any) -> int:
+    """The actors whose unrolls make one batch, in the architectures that wait."""
+    return 1 if config.architecture == "a3c" else config.num_actors
+
+
+def _unrolls(config: Any) -> int:
+    """The unrolls that a waiting architecture learns from at once."""
+    return _learning_actors(config) * config.num_envs_per_actor
+
+
+def _not_with_architecture(flag: str, architectures: tuple[str, ...]) -> Contradiction:
+    return Contradiction(
+        flag,
+        lambda c: bool(getattr(c, flag)) and c.architecture in architectures,
+        lambda c: f"does not go with --architecture={c.architecture}; leave it out",
+    )
+
+
+WAITING = ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
+CONTRADICTIONS = (
+    Contradiction(
+        "dynamic_batching_min",
+        lambda c: c.dynamic_batching_min > c.dynamic_batching_max,
+        lambda c: f"must be at most --dynamic_batching_max={c.dynamic_batching_max}",
+    ),
+    Contradiction(
+        "dynamic_batching_max",
+        lambda c: c.dynamic_batching and c.dynamic_batching_max < getattr(c, _request(c)),
+        lambda c: f"must be at least --{_request(c)}={getattr(c, _request(c))}, the rows of one actor's request",
+    ),
+    Contradiction(
+        "envs_per_step",
+        lambda c: c.envs_per_step > c.num_envs_per_actor,
+        lambda c: f"must be at most --num_envs_per_actor={c.num_envs_per_actor}",
+    ),
+    Contradiction(
+        "batch_size",
+        lambda c: c.architecture in WAITING and c.batch_size != _unrolls(c),
+        lambda c: (
+            f"{c.architecture} learns from the {_unrolls(c)} unrolls of {_learning_actors(c)} x "
+            f"{c.num_envs_per_actor} environments at once; give --batch_size={_unrolls(c)}"
+        ),
+    ),
+    _not_with_architecture("policy_lag", WAITING),
+    _not_with_architecture("envs_per_step", WAITING),
+    _not_with_architecture("dynamic_batching", ("a2c_sync_step", "a3c")),
+    _not_with_architecture("normalise_observations", ("a3c",)),
+    _not_with_architecture("normalise_returns", ("a3c",)),
+    _not_with_architecture("centre_frames", ("a3c",)),
+    Contradiction(
+        "clip_rho_threshold",
+        lambda c: c.clip_rho_threshold < c.clip_c_threshold,
+        lambda c: f"must be at least --clip_c_threshold={c.clip_c_threshold} (V-trace needs rho_bar >= c_bar)",
+    ),
+)
+
+
+def check_contradictions(config: Any) -> None:
+    """Raises SettingError for the first contradiction in the table that stands."""
+    for flag, stands, right in CONTRADICTIONS:
+        if stands(config):
+            raise SettingError(f"--{flag}={as_text(getattr(config, flag))}: {right(config)}")

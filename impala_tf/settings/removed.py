@@ -1,0 +1,19 @@
+"""Flags of earlier versions. Flag files that people keep, and settings.flags of old runs, may still name them."""
+
+from typing import NamedTuple
+
+
+class Removed(NamedTuple):
+    """A flag that is accepted and does nothing.
+
+    default: the value that asked for nothing, as it stands in old settings.flags.
+    why: the reason, and what to use instead.
+    """
+
+    default: bool
+    why: str
+
+
+REMOVED = {
+    "split_timing": Removed(False, "the learner has one way to update; --profile shows its forward and backward pass"),
+}

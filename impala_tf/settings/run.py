@@ -1,0 +1,41 @@
+"""Settings of running/"""
+
+import dataclasses
+
+from impala_tf.settings.setting import COMMON, PAPER, at_least, between, setting
+
+# The networks multiply the seed by 1000 and add less than 1000; Keras takes seeds below 2^63.
+MAX_SEED = 2**63 // 1000 - 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run is: its directory, its budget, and who waits for whom."""
+
+    mode: str = setting(
+        "train",
+        "What is done. train: train. test: evaluate the log directory's export.",
+        choices=("train", "test"),
+        roles=(COMMON,),
+    )
+    logdir: str = setting(
+        "", "Log directory; empty: a new one, runs/ENVIRONMENT-DATE; one with a checkpoint: resume.", roles=(COMMON,)
+    )
+    seed: int = setting(
+        1, "Seeds weights, action sampling and every environment.", bounds=between(0, MAX_SEED), roles=(COMMON,)
+    )
+    total_environment_frames: int = setting(
+        1_000_000,
+        "Budget of the run; the learning rate reaches 0 here.",
+        "environment frames",
+        bounds=at_least(1),
+        roles=(COMMON,),
+    )
+    architecture: str = setting(
+        "impala",
+        "Who waits for whom. impala: nobody. a2c_sync_trajectory: all actors for the update from all their unrolls. "
+        "a2c_sync_step: also for each other at every step. a3c: actors compute gradients themselves.",
+        source=f"{PAPER} figure 2, table 1",
+        choices=("impala", "a2c_sync_step", "a2c_sync_trajectory", "a3c"),
+        roles=(COMMON,),
+    )

@@ -1,0 +1,74 @@
+"""What two settings forbid each other: each row of the table stands for settings that have it, and for no others."""
+
+import re
+import types
+
+import pytest
+
+from impala_tf.config import Config, SettingError, fields
+from impala_tf.settings.contradictions import CONTRADICTIONS
+
+A2C = dict(architecture="a2c_sync_step", num_actors=2, num_envs_per_actor=8, batch_size=16)
+TRAJECTORY = A2C | dict(architecture="a2c_sync_trajectory")
+A3C = A2C | dict(architecture="a3c", batch_size=8)
+LAG = "does not go with --architecture="
+CASES = [
+    (dict(dynamic_batching_min=9, dynamic_batching_max=8), "--dynamic_batching_min=9: must be at most "
+     "--dynamic_batching_max=8"),
+    (dict(dynamic_batching=True, dynamic_batching_max=8), "--dynamic_batching_max=8: must be at least "
+     "--num_envs_per_actor=64, the rows of one actor's request"),
+    (dict(dynamic_batching=True, dynamic_batching_max=8, envs_per_step=9), "--dynamic_batching_max=8: must be at "
+     "least --envs_per_step=9, the rows of one actor's request"),
+    (dict(envs_per_step=65), "--envs_per_step=65: must be at most --num_envs_per_actor=64"),
+    (A2C | dict(batch_size=8), "--batch_size=8: a2c_sync_step learns from the 16 unrolls of 2 x 8 environments at "
+     "once; give --batch_size=16"),
+    (TRAJECTORY | dict(batch_size=15), "--batch_size=15: a2c_sync_trajectory learns from the 16 unrolls of 2 x 8"),
+    (A3C | dict(batch_size=16), "--batch_size=16: a3c learns from the 8 unrolls of 1 x 8 environments at once; give "
+     "--batch_size=8"),
+    *((settings | {"policy_lag": 1}, f"--policy_lag=1: {LAG}{settings['architecture']}; leave it out")
+      for settings in (A2C, TRAJECTORY, A3C)),
+    *((settings | {"envs_per_step": 4}, f"--envs_per_step=4: {LAG}{settings['architecture']}; leave it out")
+      for settings in (A2C, TRAJECTORY, A3C)),
+    *((settings | {"dynamic_batching": True}, f"--dynamic_batching=true: {LAG}{settings['architecture']}; leave it out")
+      for settings in (A2C, A3C)),
+    (A3C | dict(normalise_observations=True), f"--normalise_observations=true: {LAG}a3c; leave it out"),
+    (A3C | dict(normalise_returns=True), f"--normalise_returns=true: {LAG}a3c; leave it out"),
+    (A3C | dict(centre_frames=True), f"--centre_frames=true: {LAG}a3c; leave it out"),
+    (dict(clip_rho_threshold=0.5), "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0 (V-trace needs "
+     "rho_bar >= c_bar)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "message"), CASES, ids=[message.partition(":")[0] for _, message in CASES])
+def test_a_contradiction_is_refused_in_one_line(settings, message):
+    with pytest.raises(SettingError, match=f"^{re.escape(message)}") as error:
+        Config(**settings)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        A2C,
+        TRAJECTORY,
+        A3C,
+        TRAJECTORY | dict(dynamic_batching=True),
+        TRAJECTORY | dict(normalise_observations=True, normalise_returns=True, centre_frames=True),
+        dict(dynamic_batching_min=8, dynamic_batching_max=8),
+        dict(dynamic_batching=True, dynamic_batching_max=64),
+        dict(dynamic_batching=True, dynamic_batching_max=9, envs_per_step=9),
+        dict(envs_per_step=64, policy_lag=3),
+        dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),
+    ],
+    ids=str,
+)
+def test_what_lies_just_inside_is_taken(settings):
+    Config(**settings)
+
+
+def test_every_row_of_the_table_has_a_case():
+    defaults = {field.name: field.default for field in fields()}
+    configs = [types.SimpleNamespace(**(defaults | settings)) for settings, _ in CASES]
+    seen = {next(i for i, row in enumerate(CONTRADICTIONS) if row.stands(config)) for config in configs}
+    assert seen == set(range(len(CONTRADICTIONS)))
