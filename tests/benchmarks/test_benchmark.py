@@ -20,7 +20,8 @@ from impala_tf.environments import tasks
 from impala_tf.networks import make_agent
 from impala_tf.running import wiring
 from tests.support.environments import TESTS
-from tests.support.runs import ROOT, TINY
+from tests.support.paths import ROOT
+from tests.support.runs import TINY
 
 CONFIG = Config(**TINY)
 

@@ -23,7 +23,8 @@ from impala_tf.records import profile
 from impala_tf.records.logdir import LogDir
 from impala_tf.running.training import train
 from tests.support.environments import TESTS, needs_envpool
-from tests.support.runs import ROOT, TINY, learned, metrics_of, run
+from tests.support.paths import ROOT
+from tests.support.runs import TINY, learned, metrics_of, run
 
 
 def start(*arguments, **settings):

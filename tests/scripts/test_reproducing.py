@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.support.runs import ROOT
+from tests.support.paths import ROOT
 
 
 def load():

@@ -17,7 +17,8 @@ from impala_tf.spaces import observation_spaces
 from tests.support.actors import make_actor, unrolls
 from tests.support.distributions import SEED
 from tests.support.environments import TESTS
-from tests.support.runs import ROOT, run
+from tests.support.paths import ROOT
+from tests.support.runs import run
 
 NESTED = f"{TESTS}Nested-v0"
 

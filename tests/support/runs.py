@@ -1,16 +1,12 @@
 """Short training runs and what they leave."""
 
 import csv
-import pathlib
 
 import numpy as np
 
 from impala_tf.config import Config
 from impala_tf.records.logdir import LogDir
 from impala_tf.running.training import train
-
-ROOT = pathlib.Path(__file__).parent.parent.parent
-
 
 TINY = dict(num_actors=2, num_envs_per_actor=4, batch_size=4, unroll_length=5, hidden_sizes=(16,), xla="off")
 
