@@ -25,18 +25,18 @@ def main() -> None:
         return pathlib.Path(text) if text else None
 
     options = evaluate_exports.Options(values.num_episodes, values.seed, values.env_id, values.greedy, values.protocol)
-    evaluate_exports.run(
-        [pathlib.Path(item) for item in values.saved_model],
-        options,
-        video_path=path(values.video),
-        output=path(values.output),
-        picture=path(values.picture),
-    )
+    files = evaluate_exports.Files(path(values.output), path(values.picture), path(values.video))
+    evaluate_exports.run([pathlib.Path(item) for item in values.saved_model], options, files)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("saved_model", [], "Directory of the export; several with commas are also taken together.")
-    flags.DEFINE_string("env_id", "", "A gymnasium id. Empty: all that the agent was trained on.")
+    flags.DEFINE_list("saved_model", [], "Directory of the export; several with commas are also aggregated.")
+    flags.DEFINE_string(
+        "env_id",
+        "",
+        "A gymnasium id. Empty: all that the agent was trained on. "
+        "A module:id is imported only if it is given here, also when the export names it.",
+    )
     flags.DEFINE_string(
         "protocol",
         "training",
@@ -45,7 +45,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_integer("num_episodes", None, "Episodes to play, of each task. Empty: as many as the protocol says.")
     flags.DEFINE_boolean("greedy", False, "Take the most probable action instead of sampling.")
-    flags.DEFINE_integer("seed", 1, "Of the environments and of the bootstrap.", lower_bound=0)
+    flags.DEFINE_integer("seed", 1, "Seed of the environments, of sampled actions and of the bootstrap.", lower_bound=0)
     flags.DEFINE_string("video", "", "Also play one episode into this .mp4 or .gif file (extra: video).")
     flags.DEFINE_string("output", "", "JSON file with the result. Empty: beside the exports.")
     flags.DEFINE_string("picture", "", "Draw the returns of all exports into this .png, .svg or .pdf (extra: plots).")

@@ -29,24 +29,30 @@ def train(config: Config) -> None:
     from impala_tf.records.logdir import SAVED_MODEL
 
     summary = impala_tf.train(config)
+    # Modules are imported only when the user names them.
+    environment = f" --env_id={shlex.quote(config.env_id)}" if ":" in config.env_id else ""
     print(
         f"frames: {summary.environment_frames:,} in {summary.seconds:.1f} s of training, {summary.updates:,} updates\n"
         f"mean return of the last 100 of {summary.episodes:,} episodes: {number(summary.mean_return)}\n"
         f"{summary.bottleneck}\n"
         f"log directory: {summary.logdir.path}\n"
         f"evaluate: python -m impala_tf.evaluate --saved_model={shlex.quote(str(summary.logdir.path / SAVED_MODEL))}"
+        f"{environment}"
     )
 
 
 def test(config: Config) -> None:
     """Evaluates the export in the log directory, sampling actions as the released code does."""
-    from impala_tf.evaluation import evaluate_exports
+    from impala_tf.evaluation import evaluate_exports, exported_settings
     from impala_tf.records.logdir import SAVED_MODEL
 
     if not config.logdir:
         raise SettingError("--logdir=: --mode=test needs the log directory of a run")
     directory = pathlib.Path(config.logdir) / SAVED_MODEL
-    evaluate_exports.run([directory], evaluate_exports.Options(config.test_num_episodes, config.seed), flag="logdir")
+    options = evaluate_exports.Options(
+        config.test_num_episodes, config.seed, trusted_modules=exported_settings.modules_of(config.env_id)
+    )
+    evaluate_exports.run([directory], options, flag="logdir")
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ def all_ids() -> dict[str, str]:
 
 def attempt(env_id: str) -> dict:
     """Trains and plays: what came of it."""
-    from impala_tf import environments, evaluate
+    from impala_tf import environments
+    from impala_tf.evaluation import evaluate_exports
 
     settings = SMALL | (dict(atari_ram=True, num_action_repeats=4) if env_id.startswith("ALE/") else {})
     known = gym.registry.get(env_id)
@@ -139,7 +140,11 @@ def attempt(env_id: str) -> dict:
             summary = impala_tf.train(config)
             output = pathlib.Path(directory) / "out.json"
             with contextlib.redirect_stdout(io.StringIO()):
-                evaluate.run([pathlib.Path(directory) / "saved_model"], evaluate.Options(2), output=output)
+                evaluate_exports.run(
+                    [pathlib.Path(directory) / "saved_model"],
+                    evaluate_exports.Options(2, env_id=env_id),
+                    evaluate_exports.Files(output),
+                )
             played = json.loads(output.read_text())
             result |= dict(works=True, frames=summary.environment_frames, evaluation=round(played["mean"], 2))
         except impala_tf.SettingError as error:

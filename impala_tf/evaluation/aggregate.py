@@ -1,7 +1,8 @@
-"""Several runs together: interquartile mean with stratified bootstrap intervals (Agarwal et al. 2021)."""
+"""Statistics over several runs: interquartile mean with stratified bootstrap intervals (Agarwal et al. 2021)."""
 
 import importlib
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,11 @@ def matrix(results: list[dict], score: str) -> np.ndarray:
     return np.array(list(by_task.values())).T
 
 
-def draw(results: list[dict], together: dict[str, dict] | None, score: str, path: pathlib.Path) -> None:
-    """A dot with its interval for each run and task, and the interquartile mean of all."""
+def draw(results: list[dict], aggregated: dict[str, Any] | None, path: pathlib.Path) -> None:
+    """Draws a dot with its interval for each run and task, and below them the aggregate over all runs if there is one.
+
+    aggregated: see `reports.aggregate_results`.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -74,15 +78,15 @@ def draw(results: list[dict], together: dict[str, dict] | None, score: str, path
         for result in results
         for task, of_task in result["tasks"].items()
     ]
-    panels = 1 if together is None else 2
+    panels = 1 if aggregated is None else 2
     figure, axes = plt.subplots(
         panels, 1, figsize=(8, 1.6 + 0.35 * len(rows) + 1.2 * (panels - 1)), squeeze=False,
         gridspec_kw={"height_ratios": [max(2, len(rows)), 2.5][:panels]},
     )  # fmt: skip
     _dots(axes[0, 0], rows, "mean return of an episode, 95 % interval")
-    if together is not None:
-        what = "normalised score" if score == "normalised" else "return"
-        summary = [(name, x["estimate"], x["interval_95"]) for name, x in together.items()]
+    if aggregated is not None:
+        what = "normalised score" if aggregated["score"] == "normalised" else "return"
+        summary = [(name, x["estimate"], x["interval_95"]) for name, x in aggregated["aggregate"].items()]
         _dots(axes[1, 0], summary, f"{what} over runs and tasks, 95 % interval")
     figure.tight_layout()
     figure.savefig(path, dpi=120)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from impala_tf.config import SettingError
 from impala_tf.environments import EnvironmentSpec
+from impala_tf.evaluation.exported_settings import observation_inputs
 from impala_tf.networks import Agent
 from impala_tf.records.logdir import INFO_FILE
 from impala_tf.spaces import distributions
@@ -108,7 +109,9 @@ class ExportedAgent:
             # An older export takes no seed: its own generator makes other samples in each process.
             self._takes_seed = "seed" in self._step.structured_input_signature[1]
             self._initial_state = self._model.signatures["initial_state"]
-            self._names = json.loads((directory / INFO_FILE).read_text())["observation"]
+            self._names = observation_inputs(directory)
+        except SettingError:
+            raise
         except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
             raise SettingError(f"--saved_model={directory}: cannot be loaded ({one_line(error)[:200]})") from error
 

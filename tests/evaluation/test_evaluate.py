@@ -13,7 +13,7 @@ import tensorflow as tf
 from impala_tf import environments
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import make_vector_environment
-from impala_tf.evaluation import aggregate, evaluate_exports, evaluator, playing, video
+from impala_tf.evaluation import aggregate, evaluate_exports, evaluator, playing, protocols, video
 from impala_tf.evaluation.evaluator import BEST
 from tests.support.environments import COUNTING
 from tests.support.runs import run
@@ -30,7 +30,7 @@ def export(tmp_path_factory):
 
 def test_evaluation_of_the_export(export, tmp_path, capsys):
     options = evaluate_exports.Options(num_episodes=20, seed=3, greedy=True)
-    evaluate_exports.run([export], options, output=tmp_path / "out.json", video_path=tmp_path / "play.gif")
+    evaluate_exports.run([export], options, evaluate_exports.Files(tmp_path / "out.json", video=tmp_path / "play.gif"))
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["num_episodes"] == 20
     assert result["min"] <= result["interval_95"][0] <= result["mean"] <= result["interval_95"][1] <= result["max"]
@@ -42,7 +42,9 @@ def test_evaluation_of_the_export(export, tmp_path, capsys):
     assert len(frames) > 5
     assert frames.std() > 0
     with pytest.raises(SettingError, match=r"--env_id=Acrobot-v1: its observations .* do not fit the agent"):
-        evaluate_exports.run([export], evaluate_exports.Options(1, env_id="Acrobot-v1"), output=tmp_path / "out.json")
+        evaluate_exports.run(
+            [export], evaluate_exports.Options(1, env_id="Acrobot-v1"), evaluate_exports.Files(tmp_path / "out.json")
+        )
 
 
 def test_evaluation_is_not_biased_towards_short_episodes():
@@ -122,25 +124,25 @@ def pong(tmp_path_factory):
 
 
 def test_protocols_of_atari(pong, export, tmp_path):
-    paper = evaluate_exports.environment_of(pong, "", "paper")
+    paper = protocols.evaluation_config(pong, "", "paper")
     assert (paper.noop_max, paper.sticky_actions, paper.max_episode_frames) == (30, 0, 108_000)
-    machado = evaluate_exports.environment_of(pong, "", "machado")
+    machado = protocols.evaluation_config(pong, "", "machado")
     assert (machado.noop_max, machado.sticky_actions, machado.max_episode_frames) == (0, 0.25, 18_000)
     both = json.loads((pong / "impala_tf.json").read_text())
-    both["environment"] |= dict(env_id="atari57", num_actors=57)
+    both["environment"]["env_id"] = "atari57"
     (tmp_path / "impala_tf.json").write_text(json.dumps(both))
-    assert evaluate_exports.environment_of(tmp_path, "", "machado").noop_max == 0, "of a suite, too"
-    training = evaluate_exports.environment_of(pong, "")
+    assert protocols.evaluation_config(tmp_path, "", "machado").noop_max == 0, "of a suite, too"
+    training = protocols.evaluation_config(pong, "")
     assert (training.noop_max, training.num_action_repeats) == (5, 4)
-    assert evaluate_exports.PROTOCOLS["paper"].num_episodes == 200
+    assert protocols.PROTOCOLS["paper"].num_episodes == 200
     with pytest.raises(SettingError, match="--protocol=paper: is for ALE ids; the agent plays CartPole-v1"):
-        evaluate_exports.environment_of(export, "", "paper")
+        protocols.evaluation_config(export, "", "paper")
     info = pong / "impala_tf.json"
     content = info.read_text()
     info.write_text(content.replace('"full_action_set": true', '"full_action_set": false'))
     try:
         with pytest.raises(SettingError, match=r"--protocol=machado: needs an agent .* --full_action_set"):
-            evaluate_exports.environment_of(pong, "", "machado")
+            protocols.evaluation_config(pong, "", "machado")
     finally:
         info.write_text(content)
     with pytest.raises(SettingError, match="--protocol=papr: must be one of training, paper, machado"):
@@ -152,17 +154,19 @@ def test_several_exports_together(export, tmp_path, capsys):
     other = tmp_path / "other" / "saved_model"
     other.parent.mkdir()
     other.symlink_to(export)
-    evaluate_exports.run([export, other], options, output=tmp_path / "out.json", picture=tmp_path / "out.png")
+    evaluate_exports.run([export, other], options, evaluate_exports.Files(tmp_path / "out.json", tmp_path / "out.png"))
     result = json.loads((tmp_path / "out.json").read_text())
     means = [model["mean"] for model in result["models"]]
     assert result["score"] == "mean"
     np.testing.assert_allclose(result["aggregate"]["mean"]["estimate"], np.mean(means))
-    assert "together, of the returns" in capsys.readouterr().out
+    assert "all exports, of the returns" in capsys.readouterr().out
     import matplotlib.image
 
     assert matplotlib.image.imread(tmp_path / "out.png").std() > 0
     with pytest.raises(SettingError, match=r"--video=.*: give one --saved_model with it"):
-        evaluate_exports.run([export, other], options, output=tmp_path / "out.json", video_path=tmp_path / "x.gif")
+        evaluate_exports.run(
+            [export, other], options, evaluate_exports.Files(tmp_path / "out.json", video=tmp_path / "x.gif")
+        )
 
 
 def test_interquartile_mean_of_known_scores():
@@ -206,7 +210,9 @@ def test_evaluation_during_training_keeps_the_best(tmp_path, monkeypatch):
     assert {row["task"] for row in rows} == {"CartPole-v1"}
     best = json.loads((tmp_path / "best_model" / "impala_tf.json").read_text())["best"]
     np.testing.assert_allclose(best["score"], max(float(row["mean"]) for row in rows), rtol=1e-5)
-    evaluate_exports.run([tmp_path / "best_model"], evaluate_exports.Options(4), output=tmp_path / "out.json")
+    evaluate_exports.run(
+        [tmp_path / "best_model"], evaluate_exports.Options(4), evaluate_exports.Files(tmp_path / "out.json")
+    )
 
     # Resumed, the best of before is still known, unless it is damaged; a finished run is not evaluated again.
     kept = (tmp_path / "checkpoints" / BEST).read_bytes()
@@ -232,7 +238,9 @@ def test_exports_that_cannot_be_taken_together_are_not_played(export, tmp_path, 
     (other / "impala_tf.json").write_text(json.dumps(info))
     monkeypatch.setattr(playing, "play", None)
     with pytest.raises(SettingError, match="the same number of runs of each task; given: 2 of CartPole-v1, 1 of Cart"):
-        evaluate_exports.run([export, other, export], evaluate_exports.Options(2), output=tmp_path / "out.json")
+        evaluate_exports.run(
+            [export, other, export], evaluate_exports.Options(2), evaluate_exports.Files(tmp_path / "out.json")
+        )
 
 
 def test_results_of_other_environments_have_files_of_their_own(export):
@@ -276,5 +284,5 @@ def test_the_panel_beside_a_frame(space):
 def test_a_video_of_continuous_actions(tmp_path):
     run(tmp_path, env_id="Pendulum-v1", total_environment_frames=200)
     options = evaluate_exports.Options(num_episodes=1, greedy=True)
-    evaluate_exports.run([tmp_path / "saved_model"], options, video_path=tmp_path / "play.mp4")
+    evaluate_exports.run([tmp_path / "saved_model"], options, evaluate_exports.Files(video=tmp_path / "play.mp4"))
     assert (tmp_path / "play.mp4").stat().st_size > 1000

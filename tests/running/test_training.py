@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from impala_tf import environments
 from impala_tf.config import Config, SettingError
-from impala_tf.evaluation import evaluate_exports
+from impala_tf.evaluation import evaluate_exports, protocols
 from impala_tf.evaluation.export import ExportedAgent
 from impala_tf.records import profile
 from impala_tf.records.logdir import LogDir
@@ -349,18 +349,22 @@ def test_a_profile_of_a_run(tmp_path, monkeypatch, capsys):
 def test_an_agent_of_another_back_end_is_evaluated_in_its_environment(vectorization, tmp_path):
     settings = dict(env_id="ALE/Pong-v5", num_action_repeats=4, vectorization=vectorization, frame_stack=2, noop_max=5)
     run(tmp_path, network="shallow", separate_value_network=False, total_environment_frames=400, **settings)
-    config = evaluate_exports.environment_of(tmp_path / "saved_model", "")
+    config = protocols.evaluation_config(tmp_path / "saved_model", "")
     for name, value in settings.items():
         assert getattr(config, name) == value
     agent = ExportedAgent(tmp_path / "saved_model")
     agent.check_fits(environments.spec_of(config), config.env_id)
-    other = evaluate_exports.environment_of(tmp_path / "saved_model", "ALE/Breakout-v5")
+    other = protocols.evaluation_config(tmp_path / "saved_model", "ALE/Breakout-v5")
     assert (other.env_id, other.vectorization, other.frame_stack) == ("ALE/Breakout-v5", "auto", 2)
     with pytest.raises(SettingError, match=r"--frame_stack: |--frame_stack=2"):
-        environments.spec_of(evaluate_exports.environment_of(tmp_path / "saved_model", "CartPole-v1"))
+        environments.spec_of(protocols.evaluation_config(tmp_path / "saved_model", "CartPole-v1"))
     if vectorization == "envpool":
         with pytest.raises(SettingError, match="EnvPool's environments cannot be drawn"):
-            evaluate_exports.run([tmp_path / "saved_model"], evaluate_exports.Options(1), video_path=tmp_path / "x.mp4")
+            evaluate_exports.run(
+                [tmp_path / "saved_model"],
+                evaluate_exports.Options(1),
+                evaluate_exports.Files(video=tmp_path / "x.mp4"),
+            )
 
 
 def test_other_frames_than_the_checkpoints_are_refused_before_anything_is_written(tmp_path):

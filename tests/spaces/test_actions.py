@@ -33,7 +33,11 @@ def test_every_kind_of_action_is_learned(kind, tmp_path):
     )  # fmt: skip
     assert summary.mean_return > 0.4
     model = tmp_path / "saved_model"
-    evaluate_exports.run([model], evaluate_exports.Options(20, greedy=True), output=tmp_path / "out.json")
+    evaluate_exports.run(
+        [model],
+        evaluate_exports.Options(20, greedy=True, env_id=f"{ID}Target-{kind}-v0"),
+        evaluate_exports.Files(tmp_path / "out.json"),
+    )
     # The export tells what the environment takes.
     step = tf.saved_model.load(str(model)).signatures["step"]
     inputs = step.structured_input_signature[1]
@@ -68,7 +72,11 @@ def test_a_mask_in_info_is_honoured(kind, vectorization):
 def test_training_with_masks(tmp_path):
     summary = run(tmp_path, env_id=f"{ID}Masked-discrete-v0")
     assert summary.mean_return == 7
-    evaluate_exports.run([tmp_path / "saved_model"], evaluate_exports.Options(4), output=tmp_path / "out.json")
+    evaluate_exports.run(
+        [tmp_path / "saved_model"],
+        evaluate_exports.Options(4, env_id=f"{ID}Masked-discrete-v0"),
+        evaluate_exports.Files(tmp_path / "out.json"),
+    )
 
 
 def test_gymnasium_taxi_tells_its_mask():

@@ -52,7 +52,10 @@ EXPERIMENT = [
 EVALUATE = [
     ([], r"--saved_model=: give the saved_model directory of a run"),
     (["--saved_model=empty"], r"--saved_model: .*empty is not an export of impala_tf .*"),
-    (["--saved_model=damaged"], r"--saved_model=.*damaged: cannot be loaded \(impala_tf.json: 'environment'\)"),
+    (
+        ["--saved_model=damaged"],
+        r"--saved_model=.*damaged: cannot be loaded \(impala_tf.json: environment must be an object\)",
+    ),
     (["--saved_model=broken"], r"--saved_model=.*broken: cannot be loaded .*"),
     (["--saved_model=empty", "--num_episodes=0"], r"--num_episodes=0: must be at least 1"),
     (["--saved_model=empty", "--video=play.avi"], r"--video=play.avi: must be a .mp4 or .gif file"),
