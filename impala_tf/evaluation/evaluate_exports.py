@@ -9,7 +9,6 @@ from impala_tf import environments
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import suites
 from impala_tf.evaluation import aggregate, playing, reports, video
-from impala_tf.evaluation.exported_settings import training_environment
 from impala_tf.evaluation.protocols import PROTOCOLS, evaluation_config, tasks_to_play
 from impala_tf.records.logdir import check_export
 from impala_tf.support.startup import import_tensorflow
@@ -48,14 +47,14 @@ def run(
     """
     files = files or Files()
     saved_models = [path.resolve() for path in saved_models]
+    output = files.output or _default_output(saved_models, options)
+    _check_files(output, files, several=len(saved_models) > 1)
     _check_options(options)
     for path in saved_models:
         check_export(path, flag)
     configs = [
         evaluation_config(path, options.env_id, options.protocol, options.trusted_modules) for path in saved_models
     ]
-    output = files.output or _default_output(saved_models, options)
-    _check_files(output, files, several=len(saved_models) > 1)
     if len(saved_models) > 1:
         _check_can_be_aggregated(configs, options)
     specs = [environments.spec_of(config) for config in configs]
@@ -143,7 +142,7 @@ def _default_output(saved_models: list[pathlib.Path], options: Options) -> pathl
     suffix = "greedy" if options.greedy else "sampled"
     if options.protocol != "training":
         suffix += f"_{options.protocol}"
-    if options.env_id and options.env_id != training_environment(saved_models[0]).env_id:
+    if options.env_id:
         suffix += re.sub(r"\W+", "_", f"_{options.env_id}")
     if len(saved_models) == 1:
         return saved_models[0].with_name(f"{saved_models[0].name}_{suffix}.json")
