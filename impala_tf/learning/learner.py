@@ -114,7 +114,8 @@ class Learner:
         self.optimizer.apply(gradients, self.agent.keras_variables)
         if groups is not None:  # After the loss, which took the statistics that the newest of the unrolls acted with.
             batch = join_groups(groups)
-            self.agent.update_statistics(batch.env_outputs, batch.task)
+            self.agent.update_observation_statistics(batch.env_outputs)
+            self.agent.update_return_statistics(batch.env_outputs, batch.task)
         return tf.stack([*losses, norm]), self.agent.flat_weights()
 
     def _update_graph(self, batch: Unroll, learning_rate: tf.Tensor):

@@ -165,13 +165,27 @@ class Agent:
         returns, [B] for the tasks [B]."""
         return tf.gather(self._returns.scale(), task) if self._returns else 1.0
 
-    def update_statistics(self, rows: EnvOutput, task: tf.Tensor) -> None:
-        """Takes [T + 1, B] rows of the tasks [B] into the statistics. Row 0 was row T of the unroll before; returns of
-        reset rows are none."""
-        if not self.statistics:
+    def update_return_statistics(self, rows: EnvOutput, task: tf.Tensor) -> None:
+        """Takes the discounted returns of an unroll into their moments (--normalise_returns; else nothing happens).
+
+        rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again; a `first` row has no
+            return. task: [B] int32, the task of each environment.
+        """
+        if not self._returns:
             return
-        after_row_0 = tf.nest.map_structure(lambda x: x[1:], rows)
-        observation = self._without_mask(after_row_0.observation)
+        num_tasks = self._returns.variables[0].shape[0]
+        of_task = tf.one_hot(task, num_tasks, on_value=True, off_value=False)  # [B, num_tasks]
+        counts = tf.logical_not(rows.first[1:])[..., tf.newaxis] & of_task
+        returns = tf.reshape(rows.discounted_return[1:], [-1, 1])
+        self._returns.update(returns, tf.reshape(counts, [-1, num_tasks]))
+
+    def update_observation_statistics(self, rows: EnvOutput) -> None:
+        """Takes the observations of an unroll into their moments (--normalise_observations) and into the mean frames
+        (--centre_frames); without these settings nothing happens.
+
+        rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again.
+        """
+        observation = tf.nest.map_structure(lambda x: x[1:], self._without_mask(rows.observation))
         for of_trunk in self._centred:
             last_row = [part[-1] for part in tf.nest.flatten(observation)]  # Frames change little; it is enough.
             for i, convolution in of_trunk.items():
@@ -180,12 +194,6 @@ class Agent:
             parts = tf.nest.flatten(_merge_rows(observation))
             for i, moments in self._moments.items():
                 moments.update(parts[i], tf.ones([tf.shape(parts[i])[0]], tf.bool))
-        if self._returns:
-            num_tasks = self._returns.variables[0].shape[0]
-            of_task = tf.one_hot(task, num_tasks, on_value=True, off_value=False)  # [B, num_tasks]
-            counts = tf.logical_not(after_row_0.first)[..., tf.newaxis] & of_task
-            returns = tf.reshape(after_row_0.discounted_return, [-1, 1])
-            self._returns.update(returns, tf.reshape(counts, [-1, num_tasks]))
 
     def _encode(self, trunk: Trunk, observation, reward, last_action, first) -> tf.Tensor:
         features = trunk.torso(self._prepared(observation))
