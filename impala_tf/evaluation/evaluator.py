@@ -1,11 +1,8 @@
 """Evaluation during training: episodes with the weights that actors get, in environments of its own, now and then."""
 
 import functools
-import json
-import os
 import pathlib
 import time
-import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +13,8 @@ from impala_tf.config import Config
 from impala_tf.environments import suites
 from impala_tf.evaluation.playing import NUM_ENVIRONMENTS, play, report
 from impala_tf.networks import Agent
-from impala_tf.records.metrics import Metrics
+from impala_tf.records.evaluations import Evaluations
+from impala_tf.records.files import DamagedFileError, read_npz, write_npz
 from impala_tf.support.threads import Closed, Crew
 
 SHARE = 0.04  # Of the time that the evaluation's thread may be busy while the run goes on.
@@ -70,7 +68,7 @@ class Evaluator:
         config: Config,
         agent: Agent,
         tasks: tuple[str, ...],
-        metrics: Metrics,
+        evaluations: Evaluations,
         directory: pathlib.Path,
         began_frames: int,
         warn: Callable[[str], None],
@@ -78,16 +76,15 @@ class Evaluator:
         self.agent = agent
         self._config = config
         self._tasks = tasks
-        self._metrics = metrics
+        self._evaluations = evaluations
         self._player = AgentPlayer(agent)
         self._path = directory / BEST
         self.best_score, self.best_frames = -np.inf, 0
         if began_frames and self._path.exists():
             try:
-                with np.load(self._path) as file:
-                    info = json.loads(str(file["info"]))
+                _, info = read_npz(self._path)
                 self.best_score, self.best_frames = info["score"], info["environment_frames"]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except (DamagedFileError, KeyError) as error:
                 warn(f"{self._path} is damaged ({error}); the best weights are sought anew")
 
     def next_frames(self, environment_frames: int) -> int:
@@ -119,7 +116,7 @@ class Evaluator:
         for index, task in enumerate(self._tasks):
             result = self._evaluate_task(index, pause)
             means[task] = result["mean"]
-            self._metrics.record_evaluation(environment_frames, version, task, result)
+            self._evaluations.record(environment_frames, version, task, result)
         score = suites.summarise(means).mean if len(means) > 1 else float("nan")
         score = float(np.mean(list(means.values()))) if np.isnan(score) else score
         if score > self.best_score:
@@ -128,7 +125,7 @@ class Evaluator:
 
     def has_evaluated(self, environment_frames: int) -> bool:
         """All tasks, now or before the run was resumed."""
-        return self._metrics.evaluated(environment_frames) == set(self._tasks)
+        return self._evaluations.is_complete(environment_frames)
 
     def _evaluate_task(self, index: int, pause: Callable[[float], None]) -> dict:
         config = self._config
@@ -153,18 +150,12 @@ class Evaluator:
 
     def _keep(self, environment_frames: int, version: int, flat_weights: tf.Tensor) -> None:
         info = dict(score=self.best_score, environment_frames=environment_frames, updates=version)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, flat_weights=flat_weights.numpy(), info=np.asarray(json.dumps(info)))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        write_npz(self._path, dict(flat_weights=flat_weights.numpy()), info)
 
     def best(self) -> Agent | None:
         """The agent with the best weights; None before the first evaluation."""
         if not self.best_frames:
             return None
-        with np.load(self._path) as file:
-            self.agent.assign_flat_weights(tf.constant(file["flat_weights"]))
+        arrays, _ = read_npz(self._path)
+        self.agent.assign_flat_weights(tf.constant(arrays["flat_weights"]))
         return self.agent

@@ -8,6 +8,7 @@ import numpy as np
 
 from impala_tf.environments import suites
 from impala_tf.evaluation import aggregate
+from impala_tf.records.files import write_text
 
 RESULT_KEYS = ("env_id", "saved_model", "protocol", "greedy", "seed")
 
@@ -68,5 +69,5 @@ def print_aggregate(aggregated: dict[str, Any]) -> None:
 
 
 def write_json(content: dict[str, Any], path: pathlib.Path) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
     print(f"written to {path}")

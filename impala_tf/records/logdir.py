@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from impala_tf.config import Config, SettingError, differences, to_flag_lines
 from impala_tf.records.checkpoints import Checkpoints
+from impala_tf.records.files import write_text
+from impala_tf.records.tables import TABLES
 
 SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
 INFO_FILE = "impala_tf.json"  # Beside saved_model.pb: what evaluate wants to know.
-_FILES_OF_A_RUN = ("metrics.csv", "episodes.csv", "evaluations.csv")
 BEST_MODEL = "best_model"
 
 
@@ -78,10 +79,10 @@ class LogDir:
         """Writes the flag file; sets aside the CSV files of a run that left no checkpoint to go on from."""
         if self.checkpoint is None:
             stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-            for name in _FILES_OF_A_RUN:
+            for name in TABLES:
                 if (self.path / name).exists():
                     (self.path / name).rename(self.path / f"{name}.before-{stamp}")
-        (self.path / SETTINGS).write_text("\n".join(to_flag_lines(config)) + "\n")
+        write_text(self.path / SETTINGS, "\n".join(to_flag_lines(config)) + "\n")
 
 
 def check_export(directory: pathlib.Path, flag: str) -> None:

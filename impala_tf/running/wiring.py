@@ -43,7 +43,11 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
 
     random = np.random.default_rng(config.seed)
     checkpoints = Checkpoints(
-        logdir.checkpoints, config.keep_checkpoints, config.checkpoint_every_secs, config.checkpoint_every_updates
+        logdir.checkpoints,
+        config.keep_checkpoints,
+        config.checkpoint_every_secs,
+        config.checkpoint_every_updates,
+        first_after_secs=config.log_every_secs,
     )
     arrays, info = logdir.checkpoint or (None, None)
     if arrays is not None:
@@ -76,7 +80,9 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     if config.evaluate_every_frames:
         frames = learner.environment_frames
         with tf.device("/CPU:0"):
-            evaluator = Evaluator(config, make_one_agent(), spaces.tasks, metrics, logdir.checkpoints, frames, warn)
+            evaluator = Evaluator(
+                config, make_one_agent(), spaces.tasks, metrics.evaluations, logdir.checkpoints, frames, warn
+            )
     crew = Crew()
     crew.on_stop(queue.close)
     crew.on_stop(weights.close)

@@ -77,3 +77,41 @@ def test_a_damaged_newer_one_does_not_push_out_whole_ones(tmp_path):
     checkpoints.save(150, arrays(150), {})
     (loaded, _), _ = load(checkpoints)
     assert int(loaded["updates"]) == 150
+
+
+def test_the_first_of_a_new_run_comes_early(tmp_path, monkeypatch):
+    """It comes after the first log, counted from the first update; then every 600 s."""
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    checkpoints = Checkpoints(tmp_path, keep=1, every_secs=600, first_after_secs=0.5)
+    now[0] += 30  # Tracing and compilation.
+    assert not checkpoints.due(1)
+    now[0] += 0.4
+    assert not checkpoints.due(2)
+    now[0] += 0.1
+    assert checkpoints.due(3)
+    checkpoints.save(3, arrays(3), {})
+    now[0] += 599
+    assert not checkpoints.due(4)
+    now[0] += 1
+    assert checkpoints.due(5)
+
+
+def test_no_early_one_when_checkpoints_are_off_or_the_run_was_resumed(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    off = Checkpoints(tmp_path, keep=1, first_after_secs=0.5)
+    resumed = Checkpoints(tmp_path, keep=1, every_secs=600, first_after_secs=0.5)
+    resumed.saved(100)
+    for _ in range(3):
+        assert not off.due(101)
+        assert not resumed.due(101)
+        now[0] += 1
+
+
+def test_arrays_of_any_kind_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    saved = {"format": np.int64(2), "names": np.array(["a", "b"]), "flags": np.array([True]), "weights": np.zeros(2)}
+    checkpoints.save(1, saved, {})
+    loaded, _ = load(checkpoints)[0]
+    assert {name: array.tolist() for name, array in loaded.items()} == {n: a.tolist() for n, a in saved.items()}

@@ -139,3 +139,173 @@ def test_an_empty_csv_is_begun_anew(tmp_path):
     metrics.record(100, 1, 0.5, batch_statistics(make_batch()), tf.zeros([3]))
     metrics.write_row(0)
     assert rows_of(tmp_path / "metrics.csv")[0]["environment_frames"] == 100
+
+
+TASKS = ("MinAtar/Breakout-v0", "MinAtar/Asterix-v0", "MinAtar/Freeway-v0")
+
+
+def test_the_mean_is_over_the_tasks_that_have_ended_an_episode(tmp_path):
+    metrics = Metrics(tmp_path, NAMES, TASKS)
+    assert np.isnan(metrics.mean_return())
+    none_yet = batch_statistics(make_batch())
+    none_yet = none_yet._replace(**{name: getattr(none_yet, name)[:0] for name in ("actors", "tasks", "returns")})
+    metrics.record(50, 1, 0.5, none_yet._replace(lengths=none_yet.lengths[:0]), tf.zeros([3]))
+    row = metrics.write_row(0)
+    assert np.isnan([row["episode_return_last_100"], row["normalised_mean"], row["normalised_median"]]).all()
+
+    batch = make_batch()._replace(task=tf.constant([[0, 1], [1, 1]]))  # An episode of task 0 ends with 8, of 1 with 13.
+    metrics.record(100, 2, 0.5, batch_statistics(batch), tf.zeros([3]))
+    assert metrics.mean_return() == (8 + 13) / 2
+    row = metrics.write_row(0)
+    assert row["episode_return_last_100"] == (8 + 13) / 2
+    assert np.isnan(row["return/MinAtar/Freeway-v0"])
+    scores = [(8 - 0.54) / (17.1 - 0.54), (13 - 0.47) / (18.6 - 0.47)]
+    np.testing.assert_allclose(row["normalised_mean"], np.mean(scores))
+    np.testing.assert_allclose(row["normalised_mean_capped"], np.mean(np.minimum(scores, 1)))
+
+
+def test_a_task_without_a_reference_leaves_no_normalised_mean(tmp_path):
+    metrics = Metrics(tmp_path, NAMES, ("MinAtar/Breakout-v0", "Other-v0"))
+    metrics.record(100, 1, 0.5, batch_statistics(make_batch()._replace(task=tf.ones([2, 2], tf.int32))), tf.zeros([3]))
+    row = metrics.write_row(0)
+    assert np.isnan(row["normalised_mean"])
+    assert row["episode_return_last_100"] == (8 + 13) / 2
+
+
+def test_only_the_last_hundred_episodes_count(tmp_path):
+    metrics = Metrics(tmp_path, NAMES)
+    statistics = batch_statistics(make_batch())
+    for update in range(1, 4):
+        returns = np.arange(50 * update, 50 * update + 50, dtype=np.float32)
+        wide = {name: np.zeros(50, np.int32) for name in ("actors", "tasks", "lengths")}
+        metrics.record(100 * update, update, 0.5, statistics._replace(returns=returns, **wide), tf.zeros([3]))
+    assert metrics.mean_return() == np.mean(np.arange(100, 200))
+    assert metrics.episodes == 150
+
+
+def test_speed_and_times_are_those_of_the_interval(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    metrics = Metrics(tmp_path, NAMES)
+    statistics = batch_statistics(make_batch())
+    metrics.add_seconds("update", 50.0)  # The first one compiles: it counts in its row, but not in the totals.
+    metrics.record(100, 1, 0.5, statistics, tf.zeros([3]))
+    assert metrics.seconds == 0
+    now[0] += 10
+    metrics.add_seconds("update", 2.0)
+    metrics.add_seconds("update", 4.0)
+    metrics.add_seconds("act", 30.0)  # Begun before the first update.
+    metrics.record(300, 2, 0.5, statistics, tf.zeros([3]))
+    first = metrics.write_row(0)
+    now[0] += 5
+    with metrics.timer("act"):
+        now[0] += 5
+    metrics.record(400, 3, 0.5, statistics, tf.zeros([3]))
+    second = metrics.write_row(0)
+    assert (first["seconds"], second["seconds"]) == (10, 20)
+    assert (first["frames_per_sec"], second["frames_per_sec"]) == (30, 10)
+    np.testing.assert_allclose([first["secs/update"], first["secs/act"], second["secs/act"]], [56 / 3, 30, 5])
+    assert np.isnan(second["secs/update"])
+    assert (metrics.total_seconds("update"), metrics.total_seconds("act")) == (6, 5)
+
+    resumed = Metrics(tmp_path, NAMES)
+    resumed.restore(metrics.state(), 400)
+    assert resumed.seconds == 20
+    resumed.record(500, 4, 0.5, statistics, tf.zeros([3]))
+    now[0] += 2
+    row = resumed.write_row(0)
+    assert (row["seconds"], row["frames_per_sec"]) == (22, 50)
+
+
+def test_the_lag_is_counted_in_updates_from_the_acting_weights(tmp_path):
+    """Update 8 learns from unrolls of weights 7, 5, 5 and 3: the learner had made 7 updates when it began."""
+    metrics = Metrics(tmp_path, NAMES)
+    statistics = batch_statistics(make_batch())._replace(versions=np.array([[7, 5], [5, 3]]))
+    metrics.record(100, 8, 0.5, statistics, tf.zeros([3]))
+    row = metrics.write_row(0)
+    assert (row["policy_lag_mean"], row["policy_lag_max"], metrics.last_lag) == (2, 4, 2)
+
+
+def test_means_of_returns_and_lengths_are_apart(tmp_path):
+    metrics = Metrics(tmp_path, NAMES)
+    statistics = batch_statistics(make_batch())._replace(lengths=np.array([30, 50], np.int32))
+    metrics.record(100, 1, 0.5, statistics, tf.zeros([3]))
+    row = metrics.write_row(0)
+    assert (row["episode_return"], row["episode_length"]) == (np.mean([8, 13]), 40)
+    assert [e["episode_length"] for e in rows_of(tmp_path / "episodes.csv")] == [30, 50]
+    metrics.close()
+    scalars = scalars_of(tmp_path)
+    assert scalars["episodes/episode_length"] == [(100, 30), (100, 50)]
+    assert scalars["run/updates"] == [(100, 1)]
+    assert "run/secs/update" not in scalars, "nothing was timed, and nan is not written"
+
+
+def scalars_of(logdir):
+    scalars = {}
+    for path in sorted(logdir.glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return scalars
+
+
+def test_tensorboard_gets_a_sample_of_many_episodes(tmp_path):
+    metrics = Metrics(tmp_path, NAMES)
+    statistics = batch_statistics(make_batch())
+    wide = {name: np.zeros(250, np.int32) for name in ("actors", "tasks", "lengths")}
+    metrics.record(100, 1, 0.5, statistics._replace(returns=np.arange(250.0), **wide), tf.zeros([3]))
+    metrics.write_row(0)
+    metrics.close()
+    values = [value for _, value in scalars_of(tmp_path)["episodes/episode_return"]]
+    assert values == list(range(0, 250, 2))
+    assert len(rows_of(tmp_path / "episodes.csv")) == 250
+
+
+def test_rows_after_the_checkpoint_are_dropped_from_every_table_and_from_tensorboard(tmp_path):
+    report = dict(mean=1.0, standard_error=0.5, interval_95=[0.25, 2.0], num_episodes=9)
+    metrics = Metrics(tmp_path, NAMES)
+    statistics = batch_statistics(make_batch())
+    states = []
+    for update in (1, 2, 3):
+        metrics.record(100 * update, update, 0.5, statistics, tf.zeros([3]))
+        metrics.write_row(0)
+        metrics.evaluations.record(100 * update, update, "", report)
+        states.append(metrics.state())
+    metrics.close()
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("100,1")  # It was cut off while it was written.
+
+    resumed = Metrics(tmp_path, NAMES)
+    resumed.restore(states[1], 200)
+    resumed.close()
+    frames = {
+        name: [row["environment_frames"] for row in rows_of(tmp_path / f"{name}.csv")]
+        for name in ("metrics", "episodes", "evaluations")
+    }
+    assert frames == dict(metrics=[100, 200], episodes=[100, 100, 200, 200], evaluations=[100, 200])
+    assert not list(tmp_path.glob("*.tmp"))
+    starts = [
+        event.step
+        for path in sorted(tmp_path.glob("events*"))
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        if event.HasField("session_log")
+    ]
+    assert starts == [201], "TensorBoard drops the steps from this one on"
+
+
+def test_rows_of_evaluations(tmp_path):
+    metrics = Metrics(tmp_path, NAMES, ("a", "b"))
+    report = dict(mean=1.0, standard_error=0.5, interval_95=[0.25, 2.0], num_episodes=9)
+    metrics.evaluations.record(100, 7, "a", report)
+    assert not metrics.evaluations.is_complete(100)
+    metrics.evaluations.record(100, 7, "b", report | dict(mean=3.0))
+    assert metrics.evaluations.is_complete(100)
+    assert not metrics.evaluations.is_complete(200)
+    metrics.close()
+    first, second = rows_of(tmp_path / "evaluations.csv")
+    assert first == dict(
+        environment_frames=100, updates=7, task="a", mean=1, standard_error=0.5, low_95=0.25, high_95=2, num_episodes=9
+    )
+    assert (second["task"], second["mean"]) == ("b", 3)
+    scalars = scalars_of(tmp_path)
+    assert scalars == {"evaluation/mean_return/a": [(100, 1.0)], "evaluation/mean_return/b": [(100, 3.0)]}

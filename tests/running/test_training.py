@@ -242,7 +242,7 @@ def test_an_error_in_the_main_thread_saves_too(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("impala_tf.records.metrics.Metrics._append_csv", full_disk)
+    monkeypatch.setattr("impala_tf.records.metrics.append_rows", full_disk)
     with pytest.raises(OSError, match="no space left on device"):
         run(tmp_path, total_environment_frames=10**9)
     assert int(learned(tmp_path)["updates"]) > 0

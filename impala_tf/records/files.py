@@ -1,0 +1,68 @@
+"""Files that are written whole or not at all, and .npz files that are read without trusting them."""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+_INFO = "info"  # The name of the JSON text among the arrays.
+
+
+class DamagedFileError(Exception):
+    """A file cannot be read. The message is one line that says why."""
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file to write into that takes the place of `path` when the block ends, and leaves nothing when it fails.
+
+    The bytes are on the disk before the name is: after a crash `path` holds either the old content or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Replaces the file's text. What is no regular file, such as /dev/stdout, is written to as it is."""
+    if path.exists() and not path.is_file():
+        path.write_text(text)
+        return
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray], info: dict[str, Any]) -> None:
+    """Writes arrays, and a JSON object beside them, as a zip that `numpy.load` opens too.
+
+    arrays: arrays of any name but "info".
+    """
+    assert _INFO not in arrays
+    with replacing(path) as file:
+        np.savez(file, **arrays, **{_INFO: np.asarray(json.dumps(info))})  # type: ignore[arg-type]
+
+
+def read_npz(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, info) as `write_npz` wrote them. The zip's checksums tell a damaged file; pickles are never loaded.
+
+    Raises DamagedFileError when the file is missing, damaged or of another kind.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        info = json.loads(str(arrays.pop(_INFO)))
+    except Exception as error:  # A wrong byte can fail in the zip, in its compression, in numpy or in JSON.
+        raise DamagedFileError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+    return arrays, info

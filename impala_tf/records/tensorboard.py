@@ -1,0 +1,56 @@
+"""TensorBoard's event files. Its own writer takes a whole row at once; tf.summary would be an op for each number."""
+
+import pathlib
+import time
+from collections.abc import Mapping
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DataType
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+# The pages' groups of the columns; a column that is not here stands under "run".
+_GROUPS = {
+    "losses": ("total", "policy_gradient", "baseline", "entropy", "gradient_norm"),
+    "policy": ("mean_entropy", "ratio_mean", "ratio_max", "ratio_min", "ratio_clipped_fraction"),
+    "episodes": ("episodes", "episode_return", "episode_length", "episode_return_last_100"),
+    "normalised": ("normalised_mean", "normalised_median", "normalised_mean_capped"),
+}
+_TAGS = {name: f"{group}/{name}" for group, names in _GROUPS.items() for name in names}
+
+
+def tag_of(column: str) -> str:
+    """GROUP/COLUMN; a column whose name has a slash is its own tag."""
+    return column if "/" in column else _TAGS.get(column, f"run/{column}")
+
+
+class TensorBoardWriter:
+    """Writes events into a log directory. A step is a number of environment frames."""
+
+    def __init__(self, logdir: pathlib.Path):
+        self._writer = EventFileWriter(str(logdir))
+
+    def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """scalars: numbers by column."""
+        values = [Summary.Value(tag=tag_of(name), simple_value=value) for name, value in scalars.items()]
+        self._add(step, summary=Summary(value=values))
+
+    def add_text(self, step: int, name: str, text: str) -> None:
+        """Adds a note to the TEXT page."""
+        tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[text.encode()])
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+        self._add(step, summary=Summary(value=[Summary.Value(tag=name, metadata=metadata, tensor=tensor)]))
+
+    def restart_after(self, step: int) -> None:
+        """Makes TensorBoard drop what earlier files have after `step`."""
+        self._add(step + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, step: int, **content) -> None:
+        self._writer.add_event(Event(step=step, wall_time=time.time(), **content))

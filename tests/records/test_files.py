@@ -1,0 +1,105 @@
+"""Files that are written whole or not at all, and what is read of damaged ones."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from impala_tf.records.files import DamagedFileError, read_npz, replacing, write_npz, write_text
+
+
+class Crash(BaseException):
+    """What ends a process in the middle, such as a second Ctrl-C."""
+
+
+def test_a_file_that_fails_in_the_middle_leaves_the_old_one(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_text(path, "old")
+
+    def crash():
+        with replacing(path) as file:
+            file.write(b"half")
+            assert path.read_text() == "old"
+            raise Crash
+
+    with pytest.raises(Crash):
+        crash()
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    events = []
+    monkeypatch.setattr("os.fsync", lambda _: events.append("fsync"))
+    rename = pathlib.Path.replace
+    monkeypatch.setattr(pathlib.Path, "replace", lambda *paths: (events.append("rename"), rename(*paths)))
+    write_text(tmp_path / "file", "text")
+    assert events == ["fsync", "rename"]
+
+
+def test_a_device_is_written_to_as_it_is():
+    write_text(pathlib.Path("/dev/null"), "text")
+    assert pathlib.Path("/dev/null").is_char_device()
+    assert not pathlib.Path("/dev/null.tmp").exists()
+
+
+def write(path):
+    arrays = {"a/b": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.int64(3)}
+    write_npz(path, arrays, {"score": 1.5})
+    return arrays
+
+
+def test_arrays_and_their_description_are_read_as_they_were_written(tmp_path):
+    arrays = write(tmp_path / "x.npz")
+    read, info = read_npz(tmp_path / "x.npz")
+    assert info == {"score": 1.5}
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].dtype == array.dtype
+
+
+def test_a_wrong_byte_anywhere_is_harmless_or_one_clear_error(tmp_path):
+    path = tmp_path / "x.npz"
+    arrays = write(path)
+    data = path.read_bytes()
+    messages = []
+    for position in range(0, len(data), 7):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1 :])
+        try:
+            read, _ = read_npz(path)
+        except DamagedFileError as error:
+            messages.append(str(error))
+        else:  # The byte was one that nobody reads, such as a date, or a name that is looked up later.
+            for name in arrays.keys() & read.keys():
+                np.testing.assert_array_equal(read[name], arrays[name])
+    assert len(messages) > 50
+    assert not any("\n" in message for message in messages)
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, -1])
+def test_a_file_that_was_cut_off_is_damaged(tmp_path, length):
+    path = tmp_path / "x.npz"
+    write(path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(DamagedFileError):
+        read_npz(path)
+
+
+def test_a_missing_file_and_one_without_a_description_are_damaged(tmp_path):
+    with pytest.raises(DamagedFileError, match="FileNotFoundError"):
+        read_npz(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", a=np.zeros(1))
+    with pytest.raises(DamagedFileError, match="info"):
+        read_npz(tmp_path / "x.npz")
+
+
+def test_pickles_are_not_loaded(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return pathlib.Path.touch, (tmp_path / "EVIL",)
+
+    np.savez(tmp_path / "x.npz", a=np.array([Evil()], dtype=object), info=np.asarray("{}"))
+    with pytest.raises(DamagedFileError):
+        read_npz(tmp_path / "x.npz")
+    assert not (tmp_path / "EVIL").exists()
