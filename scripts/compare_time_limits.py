@@ -2,9 +2,11 @@
 
   python scripts/compare_time_limits.py
 
-With --bootstrap_at_time_limits (the default) and without, three seeds each. Writes docs/results/time_limits.csv.
+Trains with --bootstrap_at_time_limits (the default) and without, three seeds each, in about a minute. Writes
+docs/results/time_limits.csv, or the file that --output names.
 """
 
+import argparse
 import csv
 import pathlib
 import sys
@@ -22,11 +24,12 @@ TRUTH = 1 / (1 - GAMMA)
 OUTPUT = ROOT / "docs" / "results" / "time_limits.csv"
 
 
-def learned_value(bootstrap: bool, seed: int) -> float:
+def learned_value(bootstrap: bool, seed: int, frames: int) -> float:
+    """Trains one agent: the value that it gives to a state in the middle of an endless task."""
     with tempfile.TemporaryDirectory() as logdir:
         config = impala_tf.Config(
             env_id="impala_tf/Endless-v0", bootstrap_at_time_limits=bootstrap, seed=seed, discounting=GAMMA,
-            total_environment_frames=300_000, num_envs_per_actor=8, batch_size=8, learning_rate=0.02, logdir=logdir,
+            total_environment_frames=frames, num_envs_per_actor=8, batch_size=8, learning_rate=0.02, logdir=logdir,
             clip_norm=1e9,
         )  # fmt: skip
         impala_tf.train(config)
@@ -40,13 +43,18 @@ def learned_value(bootstrap: bool, seed: int) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=pathlib.Path, default=OUTPUT, help="CSV file; default: %(default)s")
+    parser.add_argument("--frames", type=int, default=300_000, help="environment frames of each run")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to this are run")
+    arguments = parser.parse_args()
     rows = []
     for bootstrap in (True, False):
-        for seed in (1, 2, 3):
-            value = learned_value(bootstrap, seed)
+        for seed in range(1, arguments.seeds + 1):
+            value = learned_value(bootstrap, seed, arguments.frames)
             rows.append(dict(bootstrap=bootstrap, seed=seed, value=f"{value:.2f}", error=f"{value - TRUTH:.2f}"))
             print(rows[-1], flush=True)
-    with OUTPUT.open("w", newline="") as file:
+    with arguments.output.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

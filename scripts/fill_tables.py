@@ -1,12 +1,16 @@
 """Writes the tables of README.md and docs/*.md from docs/results/*.csv and *.json, between their markers.
 
-python scripts/fill_tables.py
+python scripts/fill_tables.py            writes the tables
+python scripts/fill_tables.py --check    only looks whether they are up to date
 """
 
+import argparse
 import csv
 import json
 import pathlib
 import statistics
+import sys
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = (
@@ -26,13 +30,13 @@ def table(header: tuple[str, ...], rows: list[list[str]]) -> str:
 
 
 def seeds(name: str) -> str:
-    """A row a seed."""
+    """Gives each seed a row."""
     header = tuple(column.replace("_", " ") for column in COLUMNS)
     return table(header, [[row[column] or "-" for column in COLUMNS] for row in read(name)])
 
 
 def spread(rows: list[dict[str, str]], column: str, form: str) -> str:
-    """Median and range over seeds."""
+    """Writes the median over seeds, and the range behind it."""
     values = [float(row[column]) for row in rows if row[column]]
     if len(values) < len(rows):
         return f"reached by {len(values)} of {len(rows)}"
@@ -42,7 +46,7 @@ def spread(rows: list[dict[str, str]], column: str, form: str) -> str:
 
 
 def summary() -> str:
-    """A row an experiment."""
+    """Gives each experiment on CartPole a row."""
     rows = []
     for title, name, flagfile in (
         ("CartPole-v1, the default", "cartpole", "cartpole.flags"),
@@ -74,7 +78,7 @@ def summary() -> str:
 
 
 def games() -> str:
-    """A row for each experiment of the reproduce_*.py: medians over its seeds, and the range."""
+    """Gives each experiment of the reproduce_*.py a row, with medians over its seeds."""
     rows = []
     for name in ("atari", "minatar", "gymnasium"):
         by_experiment: dict[str, list[dict[str, str]]] = {}
@@ -101,12 +105,12 @@ def load(name: str) -> dict:
 
 
 def ceilings(names: dict[str, str]) -> str:
-    """A column for each result: steps/s and CPU microseconds a step; then the efficiency."""
+    """Gives each result a column; each part has a row with its steps/s and its CPU microseconds a step."""
     results = {title: load(name) for name, title in names.items()}
     parts: dict[str, None] = {}
     for result in results.values():
         parts |= dict.fromkeys(row["name"] for row in result["rows"])
-    # The policy at the run's own batch first, then at others.
+    # The policy's row at the run's own batch stands before those at other batches.
     rows = []
     for part in sorted(parts, key=lambda part: (part == "whole", part.startswith("policy"))):
         line = [f"**{part}**" if part == "whole" else part]
@@ -124,7 +128,7 @@ def ceilings(names: dict[str, str]) -> str:
 
 
 def origin(result: dict) -> str:
-    """What the figures are and where they come from."""
+    """Says what the figures are and where they come from."""
     machine = result["machine"]
     return (
         f"Medians of {result['repeats']} of {result['secs']:g} s each; {machine['cpu']}, {machine['cores']} cores, "
@@ -133,7 +137,7 @@ def origin(result: dict) -> str:
 
 
 def speed() -> str:
-    """A row for each recorded whole."""
+    """Gives each recorded run a row."""
     rows = []
     for title, name in (
         ("CartPole-v1, the default, 4 actors x 64 environments", "ceilings_cartpole"),
@@ -146,7 +150,7 @@ def speed() -> str:
 
 
 def architectures() -> str:
-    """A row an architecture, the two tasks side by side, beside the paper's figures."""
+    """Gives each architecture a row, with the two tasks beside each other and the paper's figures behind."""
     result = load("architectures")
     found: dict[str, dict[str, dict]] = {}
     for row in result["rows"]:
@@ -184,7 +188,7 @@ def memory() -> str:
 
 
 def learned(name: str, titles: dict[str, str]) -> str:
-    """A row for each seed of a reproduce_*.py."""
+    """Gives each seed of a reproduce_*.py a row."""
     rows = []
     for row in read(name):
         interval = "greedy_interval_95"
@@ -210,7 +214,7 @@ def learned(name: str, titles: dict[str, str]) -> str:
 
 
 def one_agent() -> str:
-    """Each game's mean return of 100 episodes while minatar5 learns, and the normalised mean."""
+    """Shows how each game's mean return of 100 episodes grows while minatar5 learns."""
     rows = [row for row in read("minatar_curves") if (row["experiment"], row["seed"]) == ("minatar5", "1")]
     columns = [name for name in rows[0] if name.startswith("return/") and rows[-1][name]]
     total = int(rows[-1]["environment_frames"])
@@ -246,7 +250,7 @@ def time_limits() -> str:
 
 
 def tried() -> str:
-    """A row for each environment of scripts/try_environments.py."""
+    """Gives each environment of scripts/try_environments.py a row."""
     result = load("environments")
     rows = []
     for row in result["rows"]:
@@ -259,43 +263,60 @@ def tried() -> str:
     return f"{count} of {len(rows)} work.\n\n" + table(header, [[x.replace("|", "/") for x in r] for r in rows])
 
 
-def fill(path: pathlib.Path, tables: dict[str, str]) -> None:
-    text = path.read_text()
-    for name, content in tables.items():
-        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        assert begin in text, f"{path} has no marker {name}"
-        text = text[: text.index(begin)] + f"{begin}\n{content}\n" + text[text.index(end) :]
-    path.write_text(text)
-
-
-def main() -> None:
-    fill(ROOT / "README.md", {"results": summary(), "speed": speed(), "games": games()})
+def all_tables() -> Iterator[tuple[str, str, str]]:
+    """Each table with the document that holds it: (path, name of its markers, content)."""
+    yield "README.md", "results", summary()
+    yield "README.md", "speed", speed()
+    yield "README.md", "games", games()
+    yield "docs/cartpole.md", "cartpole", seeds("cartpole")
+    names = ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
+    others = [f"`--flagfile=flags/cartpole_{name}.flags`:\n\n{seeds(f'cartpole_{name}')}" for name in names]
+    yield "docs/cartpole.md", "architectures", "\n\n".join(others)
     lstm = f"With the LSTM:\n\n{seeds('cartpole_lstm')}\n\nWithout it:\n\n{seeds('cartpole_no_lstm')}"
-    others = "\n\n".join(
-        f"`--flagfile=flags/cartpole_{name}.flags`:\n\n{seeds(f'cartpole_{name}')}"
-        for name in ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
-    )
-    tables = {"cartpole": seeds("cartpole"), "architectures": others, "lstm": lstm}
-    fill(ROOT / "docs" / "cartpole.md", tables)
+    yield "docs/cartpole.md", "lstm", lstm
     cartpole = {"ceilings_cartpole": "4 x 64 (default)", "ceilings_cartpole_2x256": "2 x 256"}
     pong = {
         "ceilings_pong": "ALE's vector (default)",
         "ceilings_pong_parts": "16 of 32 at a time",
         "ceilings_pong_envpool": "EnvPool",
     }
-    tables = {
-        "ceilings_cartpole": ceilings(cartpole),
-        "ceilings_pong": ceilings(pong),
-        "single": single(),
-        "architectures": architectures(),
-        "memory": memory(),
-    }
-    fill(ROOT / "docs" / "performance.md", tables)
+    yield "docs/performance.md", "ceilings_cartpole", ceilings(cartpole)
+    yield "docs/performance.md", "ceilings_pong", ceilings(pong)
+    yield "docs/performance.md", "single", single()
+    yield "docs/performance.md", "architectures", architectures()
+    yield "docs/performance.md", "memory", memory()
     for name, path in (("atari", "atari.md"), ("minatar", "atari.md"), ("gymnasium", "environments.md")):
-        filled = {name: learned(name, {}), f"{name}_commands": commands(name)}
-        fill(ROOT / "docs" / path, filled)
-    fill(ROOT / "docs" / "atari.md", {"minatar5": one_agent()})
-    fill(ROOT / "docs" / "environments.md", {"tried": tried(), "time_limits": time_limits()})
+        yield f"docs/{path}", name, learned(name, {})
+        yield f"docs/{path}", f"{name}_commands", commands(name)
+    yield "docs/atari.md", "minatar5", one_agent()
+    yield "docs/environments.md", "tried", tried()
+    yield "docs/environments.md", "time_limits", time_limits()
+
+
+def filled(text: str, path: pathlib.Path, name: str, content: str) -> str:
+    """The text of a document with one table filled in."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if begin not in text or end not in text:
+        sys.exit(f"{path}: has no markers {begin} and {end}")
+    return text[: text.index(begin)] + f"{begin}\n{content}\n" + text[text.index(end) :]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table would change")
+    parser.add_argument("--into", type=pathlib.Path, default=ROOT, help="the directory of README.md and docs/")
+    arguments = parser.parse_args()
+    stale = []
+    for document, name, content in all_tables():
+        path = arguments.into / document
+        before = path.read_text()
+        after = filled(before, path, name, content)
+        if after != before:
+            stale.append(f"{document}: the table `{name}` is not what docs/results holds")
+            if not arguments.check:
+                path.write_text(after)
+    if arguments.check and stale:
+        sys.exit("\n".join([*stale, "run python scripts/fill_tables.py"]))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Mean return of uniformly random actions on MinAtar's games: the `random` scores in environments/suites.py.
 
-python scripts/measure_random_play.py
+python scripts/measure_random_play.py [--episodes=320]
 """
 
+import argparse
 import pathlib
 import sys
 
@@ -14,17 +15,20 @@ from impala_tf import environments
 from impala_tf.config import Config
 from impala_tf.environments import suites
 
-EPISODES = {"MinAtar/Freeway-v0": 32}  # 2,500 steps each.
+LONG = "MinAtar/Freeway-v0"  # Its episodes take 2,500 steps each, so that a tenth of them is played.
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=int, default=320, help="episodes of each game; of Freeway a tenth")
+    arguments = parser.parse_args()
     random = np.random.default_rng(0)
     for task in suites.MINATAR5:
         config = environments.for_evaluation(Config(env_id=task, network="minatar"))
         environment = environments.make_vector_environment(config, 1, 0, 16)
         returns: list[float] = []
         environment.reset()
-        while len(returns) < EPISODES.get(task, 320):
+        while len(returns) < arguments.episodes / (10 if task == LONG else 1):
             row = environment.step(random.integers(6, size=16))
             returns.extend(row.episode_return[row.terminated | row.truncated].tolist())
         error = np.std(returns) / np.sqrt(len(returns))

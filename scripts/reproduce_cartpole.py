@@ -72,10 +72,13 @@ def run_seed(seed: int, flags: list[str], threshold: float) -> tuple[dict, list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="seeds 1 to this are run")
-    parser.add_argument("--name", default="cartpole", help="name of the files in docs/results")
+    parser.add_argument("--name", default="cartpole", help="name of the files in --results")
+    parser.add_argument(
+        "--results", type=pathlib.Path, default=ROOT / "docs" / "results", help="where they are written"
+    )
     parser.add_argument("--threshold", type=float, default=SOLVED, help="mean return of 100 episodes to reach")
     arguments, flags = parser.parse_known_args()
-    results = ROOT / "docs" / "results"
+    results = arguments.results
     results.mkdir(parents=True, exist_ok=True)
     table = results / f"{arguments.name}.csv"
     done = {int(row["seed"]) for row in read(table)}

@@ -2,8 +2,8 @@
 
 An experiment is trained and evaluated under --runs (default runs/reproduce), a directory for each seed. A directory
 with a finished run is not trained again, one with a checkpoint goes on. Then everything found there is collected into
-docs/results: NAME.csv has a row for each seed, NAME_curves.csv the learning curves, NAME_info.json the commands and the
-machine, NAME.png the curves with published results.
+--results (default docs/results): NAME.csv has a row for each seed, NAME_curves.csv the learning curves, NAME_info.json
+the commands and the machine, NAME.png the curves with published results.
 """
 
 import argparse
@@ -199,6 +199,7 @@ def main(name: str, doc: str, experiments: list[Experiment]) -> None:
     parser.add_argument("--only", default=",".join(known), help=f"with commas between them: {', '.join(known)}")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 1 to this are run; 0: only collect and draw")
     parser.add_argument("--episodes", type=int, default=100, help="of an evaluation; greedy ones can be long")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="where tables and pictures are written")
     parser.add_argument("--runs", type=pathlib.Path, default=ROOT / "runs" / "reproduce", help="log directories")
     arguments = parser.parse_args()
     chosen = arguments.only.split(",")
@@ -217,8 +218,10 @@ def main(name: str, doc: str, experiments: list[Experiment]) -> None:
     if not tables:
         parser.error(f"--runs={arguments.runs}: holds no finished run")
     columns = dict.fromkeys(column for row in curves for column in row)
-    write(RESULTS / f"{name}.csv", tables)
-    write(RESULTS / f"{name}_curves.csv", [{column: row.get(column, "") for column in columns} for row in curves])
+    results = arguments.results
+    results.mkdir(parents=True, exist_ok=True)
+    write(results / f"{name}.csv", tables)
+    write(results / f"{name}_curves.csv", [{column: row.get(column, "") for column in columns} for row in curves])
     info = dict(commands={e.name: " ".join(["python -m impala_tf.experiment", *e.flags]) for e in experiments})
-    (RESULTS / f"{name}_info.json").write_text(json.dumps(info | dict(machine=machine()), indent=2) + "\n")
-    draw(experiments, curves, RESULTS / f"{name}.png")
+    (results / f"{name}_info.json").write_text(json.dumps(info | dict(machine=machine()), indent=2) + "\n")
+    draw(experiments, curves, results / f"{name}.png")

@@ -5,8 +5,9 @@
   python scripts/try_environments.py --only=Pendulum   ids that contain this
 
 Each line goes through what `python -m impala_tf.experiment` and `python -m impala_tf.evaluate` call, with the default
-settings but for a small run. Writes docs/results/environments.json after each, from which scripts/fill_tables.py makes
-the table of docs/environments.md. It shows that the spaces work, not that the task is learned.
+settings but for a small run. Writes docs/results/environments.json, or what --output names, after each;
+scripts/fill_tables.py makes the table of docs/environments.md from it. The table shows that the spaces work, not that
+the task is learned.
 """
 
 import argparse
@@ -162,10 +163,12 @@ def _short(space: gym.Space) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="a part of the ids to try; the results of the others are kept")
+    parser.add_argument("--output", type=pathlib.Path, default=OUTPUT, help="JSON file; default: %(default)s")
     arguments = parser.parse_args()
+    output = arguments.output
     import_tensorflow()
     ids = all_ids()
-    known = {row["env_id"]: row for row in json.loads(OUTPUT.read_text())["rows"]} if OUTPUT.exists() else {}
+    known = {row["env_id"]: row for row in json.loads(output.read_text())["rows"]} if output.exists() else {}
     chosen = [env_id for env_id in ids if arguments.only in env_id]
     for number, env_id in enumerate(chosen, 1):
         known[env_id] = dict(group=ids[env_id]) | attempt(env_id)
@@ -174,7 +177,7 @@ def main() -> None:
             f"{number}/{len(chosen)} {env_id}: {'works' if row['works'] else row['line']} ({row['secs']} s)", flush=True
         )
         content = dict(frames=FRAMES, rows=[known[name] for name in ids if name in known])
-        OUTPUT.write_text(json.dumps(content, indent=1) + "\n")
+        output.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

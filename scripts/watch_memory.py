@@ -1,7 +1,7 @@
-"""Trains for some time and prints the resident size every minute; writes docs/results/NAME.csv.
+"""Trains for some time and prints the resident size every minute; writes it to --output.
 
-  python scripts/watch_memory.py --minutes=30 --name=memory_cartpole
-  python scripts/watch_memory.py --minutes=30 --name=memory_pong --flagfile=flags/atari_shallow.flags
+  python scripts/watch_memory.py --minutes=30 --output=docs/results/memory_cartpole.csv
+  python scripts/watch_memory.py --minutes=30 --output=runs/memory_pong.csv --flagfile=flags/atari_shallow.flags
 
 Further flags go to `python -m impala_tf.experiment`, which is ended by SIGTERM.
 """
@@ -23,9 +23,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=30)
-    parser.add_argument("--name", default="memory", help="name of the file in docs/results")
+    parser.add_argument("--output", type=pathlib.Path, help="CSV file")
+    parser.add_argument("--name", help="short for --output=docs/results/NAME.csv")
     arguments, flags = parser.parse_known_args()
-    path = ROOT / "docs" / "results" / f"{arguments.name}.csv"
+    if (arguments.output is None) == (arguments.name is None):
+        parser.error("give --output or --name")
+    path = arguments.output or ROOT / "docs" / "results" / f"{arguments.name}.csv"
     with tempfile.TemporaryDirectory() as logdir, path.open("w", newline="") as file:
         command = [sys.executable, "-m", "impala_tf.experiment", "--total_environment_frames=1000000000000"]
         training = subprocess.Popen([*command, *flags, f"--logdir={logdir}"], cwd=ROOT)
