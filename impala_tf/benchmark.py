@@ -154,10 +154,11 @@ def main() -> None:
 
 if __name__ == "__main__":
     command_line.define_config_flags()
-    flags.adopt_module_key_flags(command_line)
-    flags.DEFINE_enum("suite", "ceilings", ["ceilings", "architectures", "single", "scaling"], "What is measured.")
-    flags.DEFINE_integer("repeats", 3, "Measurements of which the median is taken.", lower_bound=1)
-    flags.DEFINE_float("secs", 3.0, "Of one measurement.", lower_bound=0.1)
+    flags.DEFINE_enum(
+        "suite", "ceilings", ["ceilings", "architectures", "single", "scaling"], "What is measured, see above."
+    )
+    flags.DEFINE_integer("repeats", 3, "How many measurements the median is taken of.", lower_bound=1)
+    flags.DEFINE_float("secs", 3.0, "Seconds of one measurement.", lower_bound=0.1)
     flags.DEFINE_string("output", "", "JSON file. Empty: a new one in runs/.")
     flags.DEFINE_string("compare", "", "JSON file of an earlier run; prints the ratios to it.")
-    command_line.run(main, usage=__doc__)
+    command_line.run(main, usage=__doc__, groups=config_lib.GROUPS)

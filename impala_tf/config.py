@@ -9,7 +9,7 @@ from impala_tf.settings.contradictions import check_contradictions
 from impala_tf.settings.environment import EnvironmentSettings
 from impala_tf.settings.evaluation import EvaluationSettings
 from impala_tf.settings.experience import ExperienceSettings
-from impala_tf.settings.learning import LearningSettings
+from impala_tf.settings.learning import LearningSettings, linear_decay
 from impala_tf.settings.network import NetworkSettings
 from impala_tf.settings.record import RecordSettings
 from impala_tf.settings.run import RunSettings
@@ -23,6 +23,7 @@ __all__ = [
     "differences",
     "environment_settings",
     "fields",
+    "learning_rate_change",
     "to_flag_lines",
 ]
 
@@ -82,10 +83,36 @@ def differences(config: Config, flag_lines: list[str], network: bool) -> list[st
 
     network: whether those that a checkpoint depends on are meant, or the others.
     """
-    saved = dict(line[2:].strip().split("=", 1) for line in flag_lines if line.startswith("--") and "=" in line)
+    saved = _saved_values(flag_lines)
     found = []
     for field in fields():
         here = as_text(getattr(config, field.name))
         if (NETWORK in field.metadata["roles"]) == network and saved.get(field.name, here) != here:
             found.append(f"--{field.name}={saved[field.name]} (given: {here})")
     return found
+
+
+def learning_rate_change(config: Config, flag_lines: list[str], environment_frames: int) -> str:
+    """What another budget does to the learning rate of a run that goes on: it no longer is where its decay had come to.
+
+    flag_lines: the run's saved flag file.
+    environment_frames: how far the run has come.
+
+    Returns a sentence, or "" when the learning rate stays as it was.
+    """
+    saved = _saved_values(flag_lines)
+    start, budget = config.learning_rate, config.total_environment_frames
+    after = linear_decay(start, environment_frames, budget)
+    try:
+        start = float(saved.get("learning_rate", start))
+        budget = int(saved.get("total_environment_frames", budget))
+        before = linear_decay(start, environment_frames, budget)
+    except (ValueError, ZeroDivisionError):  # Somebody has written into the file.
+        return ""
+    if before == after:
+        return ""
+    return f"the learning rate at {environment_frames:,} frames is {after:.4g} instead of {before:.4g}"
+
+
+def _saved_values(flag_lines: list[str]) -> dict[str, str]:
+    return dict(line[2:].strip().split("=", 1) for line in flag_lines if line.startswith("--") and "=" in line)

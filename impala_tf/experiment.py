@@ -9,10 +9,8 @@ Give a --logdir that holds a checkpoint to resume its run.
 import pathlib
 import shlex
 
-from absl import flags
-
 import impala_tf
-from impala_tf.config import Config, SettingError
+from impala_tf.config import GROUPS, Config, SettingError
 from impala_tf.support import command_line
 from impala_tf.support.messages import number
 
@@ -57,5 +55,4 @@ def test(config: Config) -> None:
 
 if __name__ == "__main__":
     command_line.define_config_flags()
-    flags.adopt_module_key_flags(command_line)  # --help shows them.
-    command_line.run(main, usage=__doc__)
+    command_line.run(main, usage=__doc__, groups=GROUPS)

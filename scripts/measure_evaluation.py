@@ -15,7 +15,6 @@ import threading
 import time
 
 import numpy as np
-from absl import flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from impala_tf import environments
@@ -69,7 +68,7 @@ def main() -> None:
     arguments = parser.parse_args()
     command_line.define_config_flags()
     with tempfile.TemporaryDirectory() as directory:
-        flags.FLAGS([sys.argv[0], *arguments.flags, *BUDGET, f"--logdir={directory}"])
+        command_line.parse([sys.argv[0], *arguments.flags, *BUDGET, f"--logdir={directory}"])
         config = command_line.config_from_flags()
         environments.spec_for_training(config)
         logdir = LogDir(config, warn)

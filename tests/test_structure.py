@@ -25,12 +25,13 @@ FLOORS = {
     9: ("experiment", "evaluate", "benchmark"),
 }
 FLOOR_OF = {wing: floor for floor, wings in FLOORS.items() for wing in wings}
-READERS_OF_FLAGS = {"support.command_line", "evaluate", "experiment", "benchmark"}
+READERS_OF_FLAGS = {"support.command_line", "evaluate", "benchmark"}
 # What is imported before TensorFlow is, so that a user's mistake is answered at once.
 WITHOUT_TENSORFLOW = (
     *("types", "config", "experiment", "evaluate", "benchmark", "environments", "settings.removed"),
     *("spaces.observation_spaces", "spaces.action_spaces"),
     *("support.messages", "support.startup", "support.signals", "support.threads", "support.command_line"),
+    *("support.flag_files", "support.help_text"),
     *("records.checkpoints", "records.logdir"),
     *("evaluation.playing", "evaluation.aggregate", "evaluation.video"),
 )

@@ -11,6 +11,7 @@ from impala_tf.algorithms.losses import Losses, impala_loss
 from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import join_groups
 from impala_tf.networks import Agent
+from impala_tf.settings.learning import linear_decay
 from impala_tf.spaces.observation_spaces import is_text, leaves, network_for
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Unroll
@@ -60,10 +61,9 @@ class Learner:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next update: falls linearly in environment frames, to 0 at the end of the budget."""
-        return self._config.learning_rate * max(
-            0.0, 1.0 - self.environment_frames / self._config.total_environment_frames
-        )
+        """The learning rate of the next update."""
+        config = self._config
+        return linear_decay(config.learning_rate, self.environment_frames, config.total_environment_frames)
 
     def update(self, batch: Unroll, num_steps: int) -> UpdateResult:
         """Learns from a batch in groups, as the queue gives it, on the learner's device; num_steps: valid in it."""

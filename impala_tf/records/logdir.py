@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable
 
-from impala_tf.config import Config, SettingError, differences, to_flag_lines
+from impala_tf.config import Config, SettingError, differences, learning_rate_change, to_flag_lines
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.files import write_text
 from impala_tf.records.tables import TABLES
@@ -34,27 +34,35 @@ class LogDir:
         self.checkpoint = None
         found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
         if found.paths():
-            self._check_settings(config, warn)
+            self._check_network(config)
             self.checkpoint = found.load_newest(warn)
             if self.checkpoint is None:
                 raise SettingError(
                     f"--logdir={self.path}: every checkpoint in it is damaged; "
                     f"move {self.checkpoints} away to start anew"
                 )
+            self._say_changes(config, int(self.checkpoint[0]["environment_frames"]), warn)
         self._check_writable()
 
-    def _check_settings(self, config: Config, warn: Callable[[str], None]) -> None:
+    def _saved_settings(self) -> list[str]:
         settings = self.path / SETTINGS
-        lines = settings.read_text().splitlines() if settings.exists() else []
-        network = differences(config, lines, network=True)
+        return settings.read_text().splitlines() if settings.exists() else []
+
+    def _check_network(self, config: Config) -> None:
+        network = differences(config, self._saved_settings(), network=True)
         if network:
             raise SettingError(
                 f"--logdir={self.path}: its checkpoint was written with other settings: {', '.join(network)}; "
                 "give these or another directory"
             )
-        others = differences(config, lines, network=False)
+
+    def _say_changes(self, config: Config, environment_frames: int, warn: Callable[[str], None]) -> None:
+        saved = self._saved_settings()
+        others = differences(config, saved, network=False)
         if others:
-            warn(f"{self.path} goes on with other settings than it had: {', '.join(others)}")
+            change = learning_rate_change(config, saved, environment_frames)
+            text = f"{', '.join(others)}; {change}" if change else ", ".join(others)
+            warn(f"{self.path} goes on with other settings than it had: {text}")
 
     def _check_writable(self) -> None:
         try:

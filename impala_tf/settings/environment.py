@@ -11,8 +11,8 @@ class EnvironmentSettings:
 
     env_id: str = setting(
         "CartPole-v1",
-        "A gymnasium id, or module:id; several with commas between them, or a suite (atari57, minatar5, dmlab30), for "
-        "one agent that learns all, with the actors spread over them.",
+        "A gymnasium id, or module:id, or a suite (atari57, minatar5, dmlab30). Several ids with commas between them, "
+        "or a suite: one agent learns all, with the actors spread over them.",
         roles=(COMMON, NETWORK, TASK),
     )
     num_action_repeats: int = setting(

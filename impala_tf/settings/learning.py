@@ -36,3 +36,8 @@ class LearningSettings:
         roles=(COMMON,),
     )
     xla: str = setting("auto", "Compile the update with XLA. auto: where it was faster.", choices=("auto", "on", "off"))
+
+
+def linear_decay(learning_rate: float, environment_frames: int, total_environment_frames: int) -> float:
+    """The learning rate after some of the budget: it falls linearly in environment frames, to 0 at the end."""
+    return learning_rate * max(0.0, 1.0 - environment_frames / total_environment_frames)

@@ -1,7 +1,6 @@
-"""What the mains share: flags from `Config`, errors in one line with exit code 2."""
+"""What the mains share: flags from the settings, flag files, --help, errors in one line with exit code 2."""
 
-import contextlib
-import itertools
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,33 +10,49 @@ from absl import app, flags, logging
 
 from impala_tf import config as config_lib
 from impala_tf.config import Config, SettingError
+from impala_tf.settings.removed import REMOVED
+from impala_tf.settings.setting import as_text
+from impala_tf.support import flag_files, help_text
 from impala_tf.support.messages import one_line, warn
 
 USAGE_ERROR = 2
+ABOUT_FLAG_FILES = (
+    "--flagfile=FILE reads flags from a file with one --name=value a line; flags on the command line win over those of "
+    "files, wherever they stand."
+)
 
 
 def define_config_flags() -> None:
-    """Defines a flag for every field of `Config`."""
+    """Defines a flag for every field of `Config`, and for every flag of an earlier version."""
     for field in config_lib.fields():
-        rule = field.metadata
-        text = rule["help"] + "".join(f" [{key}: {rule[key]}]" for key in ("unit", "source") if rule[key])
-        name: str = field.name
-        default: Any = field.default
-        if isinstance(default, bool):
-            flags.DEFINE_boolean(name, default, text)
-        elif isinstance(default, int):
-            flags.DEFINE_integer(name, default, text)
-        elif isinstance(default, float):
-            flags.DEFINE_float(name, default, text)
-        elif isinstance(default, tuple):
-            flags.DEFINE_list(name, [str(item) for item in default], text)
-        else:
-            # Choices too: Config checks them, with the same message for a program that uses no flags.
-            flags.DEFINE_string(name, default, text)
+        _define(field.name, field.default, help_text.explanation(field))
+    for name, removed in REMOVED.items():
+        _define(name, removed.default, f"This flag does nothing any more: {removed.why}.")
+
+
+def _define(name: str, default: Any, text: str) -> None:
+    if isinstance(default, bool):
+        flags.DEFINE_boolean(name, default, text)
+    elif isinstance(default, int):
+        flags.DEFINE_integer(name, default, text)
+    elif isinstance(default, float):
+        flags.DEFINE_float(name, default, text)
+    elif isinstance(default, tuple):
+        flags.DEFINE_list(name, [str(item) for item in default], text)
+    else:
+        # Strings with choices too: Config checks them, with the same message for a program that uses no flags.
+        flags.DEFINE_string(name, default, text)
 
 
 def config_from_flags() -> Config:
-    """Raises SettingError when a value is wrong."""
+    """Makes a Config of the flags' values. Says in one line which of them do nothing any more.
+
+    Raises SettingError when a value is wrong.
+    """
+    for name, removed in REMOVED.items():
+        value = flags.FLAGS[name].value
+        if value != removed.default:
+            warn(f"--{name}={as_text(value)}: does nothing any more: {removed.why}")
     values = {field.name: getattr(flags.FLAGS, field.name) for field in config_lib.fields()}
     try:
         values["hidden_sizes"] = tuple(int(item) for item in values["hidden_sizes"])
@@ -47,12 +62,19 @@ def config_from_flags() -> Config:
     return Config(**values)
 
 
-def run(main: Callable[[], None], usage: str | None) -> None:
+def run(main: Callable[[], None], usage: str | None, groups: Sequence[type] = ()) -> None:
     """Parses the flags and calls main. A user's mistake ends with one line on stderr and exit code 2.
 
-    usage: what --help shows above the flags.
+    usage: text that --help shows above the flags.
+    groups: settings classes whose flags --help shows, beside those that the main itself defines.
     """
-    sys.modules["__main__"].__doc__ = usage
+
+    def parse_or_help(argv: Sequence[str]) -> list[str]:
+        # absl has defined help flags of its own, which show its flags too and end with exit code 1.
+        for name, short_name, everything in (("help", "?", False), ("helpshort", "h", False), ("helpfull", None, True)):
+            text_of = functools.partial(_help, usage or "", groups, everything)
+            flags.DEFINE_flag(_HelpFlag(name, short_name, text_of))
+        return parse(argv)
 
     def guarded(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # TensorFlow's Python side logs through absl.
@@ -63,16 +85,24 @@ def run(main: Callable[[], None], usage: str | None) -> None:
         except SettingError as error:
             _fail(str(error))
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=parse_or_help)
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def parse(argv: Sequence[str]) -> list[str]:
+    """Sets absl's flags from the arguments after argv[0] and from flag files. Returns argv[0] and what is no flag.
+
+    Ends the program with one line and exit code 2 when a flag or a flag file is wrong.
+    """
+    arguments: list[flag_files.Argument] = []
     try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        _fail(_explain(error, argv))
-    except (OSError, UnicodeDecodeError) as error:
-        _fail(f"a flag file cannot be read: {error}")
+        arguments = flag_files.expand(argv[1:], _needs_value)
+        return flags.FLAGS([argv[0], *(argument.text for argument in arguments)])
+    except (flags.Error, ValueError) as error:  # absl raises ValueError for --noflag=value.
+        _fail(_explain(error, arguments))
+
+
+def _needs_value(name: str) -> bool:
+    return name in flags.FLAGS and not flags.FLAGS[name].boolean
 
 
 def _fail(message: str) -> NoReturn:
@@ -80,20 +110,47 @@ def _fail(message: str) -> NoReturn:
     sys.exit(USAGE_ERROR)
 
 
-def _explain(error: flags.Error, argv: Sequence[str]) -> str:
-    """absl's message in one line, with the flag file and the line that it is about, if one is."""
+def _explain(error: Exception, arguments: Sequence[flag_files.Argument]) -> str:
+    """The message in one line, after the flag file and the line that it is about, if it is about one."""
     message = one_line(error)
-    if isinstance(error, flags.UnrecognizedFlagError):
-        for path in _flag_files(argv):
-            with contextlib.suppress(OSError), open(os.path.expanduser(path)) as file:
-                for number, line in enumerate(file, 1):
-                    if line.strip().lstrip("-").split("=")[0] == error.flagname:
-                        return f"{path} line {number}: {message}"
+    for argument in arguments:
+        unknown = isinstance(error, flags.UnrecognizedFlagError) and argument.name == error.flagname
+        if argument.place and (unknown or message.startswith(f"flag {argument.text}:")):
+            return f"{argument.place}: {message}"
     return message
 
 
-def _flag_files(argv: Sequence[str]) -> list[str]:
-    """Given as --flagfile=PATH or --flagfile PATH."""
-    together = [arg.split("=", 1)[1] for arg in argv if arg.lstrip("-").startswith("flagfile=")]
-    apart = [path for arg, path in itertools.pairwise(argv) if arg.lstrip("-") == "flagfile"]
-    return together + apart
+class _HelpFlag(flags.BooleanFlag):
+    """Prints a text and ends the program with exit code 0, as soon as it is parsed."""
+
+    def __init__(self, name: str, short_name: str | None, text_of: Callable[[], str]):
+        super().__init__(name, False, "Show help.", short_name=short_name, allow_override=True)
+        self._text_of = text_of
+
+    def parse(self, argument: Any) -> None:
+        super().parse(argument)
+        if self.value:
+            try:
+                print(self._text_of(), flush=True)
+            except BrokenPipeError:  # The reader has seen enough, as `head`; Python writes once more when it ends.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
+def _help(usage: str, groups: Sequence[type], everything: bool) -> str:
+    """The text of --help, or with `everything` that of --helpfull."""
+    own = [
+        help_text.Entry(f"--{flag.name}={_default_of(flag)}", flag.help)
+        for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    ]
+    sections = [help_text.Section("Flags of this command", own)] if own else []
+    sections += help_text.all_settings(groups) if everything else help_text.common_settings(groups)
+    more = " --helpfull shows every flag, with units and sources." if groups and not everything else ""
+    return help_text.page(usage, sections, in_columns=not everything, footer=ABOUT_FLAG_FILES + more)
+
+
+def _default_of(flag: flags.Flag) -> str:
+    """An empty text stands for no default."""
+    if flag.default is None:
+        return ""
+    return as_text(tuple(flag.default) if isinstance(flag.default, list) else flag.default)

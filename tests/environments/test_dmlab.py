@@ -300,7 +300,7 @@ def config_of(path):
     def read(path):
         for line in path.read_text().splitlines():
             if line.startswith("--flagfile="):
-                read(ROOT / line.removeprefix("--flagfile="))
+                read(path.parent / line.removeprefix("--flagfile="))
             elif line.startswith("--"):
                 name, value = line[2:].split("=", 1)
                 default = getattr(Config(), name)
