@@ -16,6 +16,7 @@ from impala_tf.support.messages import number
 
 
 def main() -> None:
+    """Does what --mode says, with the settings of the flags."""
     config = command_line.config_from_flags()
     if config.mode == "test":
         test(config)
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 def train(config: Config) -> None:
+    """Trains, then prints a few lines about the run and the command that evaluates it."""
     from impala_tf.records.logdir import SAVED_MODEL
 
     summary = impala_tf.train(config)

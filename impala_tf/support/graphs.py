@@ -1,4 +1,4 @@
-"""Calling a graph with little overhead. With networks of microseconds, the way to call them decides the speed."""
+"""Calls a graph with little overhead, which decides the speed where the network itself takes microseconds."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ import tensorflow as tf
 
 
 def direct_call(function: Callable, inputs: list[tf.Tensor]) -> Callable:
-    """`function` as a graph, traced for inputs like these: a callable from a list of tensors to a list of tensors.
+    """Traces `function` for inputs like these.
 
-    It calls the op that `tf.function` would call, without what that does before and around it. On a small graph this
-    takes two thirds of the time or less, see docs/performance.md.
+    Returns a callable from a list of tensors to a list of tensors. It calls the op that `tf.function` would call,
+    without what that does before and after it. On a small graph this takes two thirds of the time or less, see
+    docs/performance.md.
     """
     graph = tf.function(function, autograph=False).get_concrete_function(*inputs)
     types = [x.dtype for x in graph.outputs]

@@ -1,4 +1,4 @@
-"""Errors, spaces and numbers in one line, for messages to people."""
+"""Puts errors, spaces and numbers into one line, for messages to people."""
 
 import os
 import pathlib
@@ -9,10 +9,10 @@ import traceback
 
 import tqdm
 
-# Where code is that the user did not write.
-_OURS, _PYTHONS = str(pathlib.Path(__file__).parent), sysconfig.get_paths()["stdlib"]
-_NOT_THE_USERS = (_OURS + os.sep, _PYTHONS + os.sep, "site-packages", "<frozen")
-LONGEST = 300
+# The user did not write the code in files whose names have one of these in them.
+_IMPALA_TF, _PYTHON = pathlib.Path(__file__).parent.parent, pathlib.Path(sysconfig.get_paths()["stdlib"])
+_NOT_THE_USERS = (f"{_IMPALA_TF}{os.sep}", f"{_PYTHON}{os.sep}", "site-packages", "<frozen")
+LONGEST = 300  # Characters of an error's text.
 
 
 def warn(line: str) -> None:
@@ -21,18 +21,18 @@ def warn(line: str) -> None:
 
 
 def one_line(value: object) -> str:
-    """Arrays and errors print over several."""
+    """Returns the value's text without line breaks; arrays and errors print over several lines."""
     return " ".join(str(value).split())
 
 
 def number(value: float) -> str:
-    """Four digits, and large ones whole."""
+    """Rounds to four digits, and from 1000 on to whole numbers with commas."""
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def with_place(error: Exception) -> str:
-    """An error of the user's code with the last line of it that it came through."""
-    # Keras writes in colour and appends all arguments.
+    """Says an error of the user's code in one line, with the last line of that code that it came through."""
+    # Keras writes in colour and appends the arguments of the call.
     text = one_line(re.sub(r"\x1b\[\d*m", "", str(error).partition("Arguments received")[0]))
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     frames = traceback.extract_tb(error.__traceback__)

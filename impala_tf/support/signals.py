@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C) and SIGTERM as a request to stop."""
+"""Takes SIGINT (Ctrl-C) and SIGTERM for a request to stop."""
 
 import contextlib
 import os
@@ -8,29 +8,34 @@ import time
 from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# `timeout` and batch systems signal the process and its group: one wish to stop, several signals.
+# `timeout` and batch systems signal the process and also its group, so that one wish to stop is several signals.
 SAME_WISH_SECS = 1.0
 
 
 class Request:
-    """made: whether a signal has come. To be polled: a handler that took a lock could wait for its own thread."""
+    """Whether somebody wants the program to stop.
+
+    made: whether a signal has come. The main thread polls it, because a handler that took a lock could wait for the
+        thread that it interrupts.
+    """
 
     made = False
 
 
 @contextlib.contextmanager
 def requests(answer: str = "finishing the update in hand, then saving") -> Iterator[Request]:
-    """Within the block the first signal is noted in the Request and answered; one that comes more than a second later
-    acts as usual.
+    """Notes the first signal within the block in the Request, and answers it with a line on stderr.
 
-    Python handles signals in the main thread only, so in another thread nothing is ever noted.
+    answer: what the program does now, for that line.
+
+    A signal that comes more than a second after the first acts as usual. Python handles signals in the main thread
+    only, so in another thread nothing is ever noted.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-
     first: float | None = None
 
     def restore() -> None:
@@ -46,7 +51,7 @@ def requests(answer: str = "finishing the update in hand, then saving") -> Itera
             return
         first = time.monotonic()
         request.made = True
-        # Not print: the signal may have come in the middle of one.
+        # The signal may have come in the middle of a print, which must not be entered again.
         text = f"\nimpala_tf: {signal.Signals(number).name}: {answer}\n"
         os.write(2, text.encode())
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-# What TensorFlow's C++ side prints before its own log level applies: information, and the lack of a GPU driver.
+# TensorFlow's C++ side prints these before its own log level applies: information, and the lack of a GPU driver.
 _NOISE = (
     r"I\d{4} \d\d:\d\d:|WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
     r"|E\d{4} \d\d:\d\d:.* failed call to cuInit: .*\(303\)|E\d{4} \d\d:\d\d:.* oneDNN supports DT_INT32 only"
@@ -24,7 +24,7 @@ for line in sys.stdin.buffer:
 
 @contextlib.contextmanager
 def _filtered_stderr() -> Iterator[None]:
-    """Sends this process's stderr through a filter in a process of its own, which also survives a crash of this one."""
+    """Sends this process's stderr through a filter, whose own process survives a crash of this one."""
     sys.stderr.flush()
     real = os.dup(2)
     filtering = subprocess.Popen([sys.executable, "-ISc", _FILTER], stdin=subprocess.PIPE, stderr=real)
@@ -37,12 +37,12 @@ def _filtered_stderr() -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(real, 2)
         os.close(real)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # A process that was started meanwhile holds its pipe.
+        with contextlib.suppress(subprocess.TimeoutExpired):  # A process that was started meanwhile may hold the pipe.
             filtering.wait(timeout=1)
 
 
 def import_own(module: str) -> Any:
-    """Imports a module of the user's, which may import TensorFlow."""
+    """Imports a module of the user, which may import TensorFlow."""
     if module in sys.modules:
         return sys.modules[module]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -51,8 +51,8 @@ def import_own(module: str) -> Any:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and looks for devices, which is when it prints. Errors and unknown lines are not hidden."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors only, from here on.
+    """Imports TensorFlow and looks for devices, when it prints most. Errors and unknown lines are not hidden."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # From here on it prints errors only.
     with _filtered_stderr():
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Threads that end together: the first exception, or a request to stop, ends all of them."""
+"""Threads that end as one: the first exception, or a request to stop, ends all of them."""
 
 import threading
 import time
@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 
 class Crew:
-    """Named threads. When one of them fails, or `stop` is called, all are asked to end, and who is blocked is woken.
+    """Named threads that do the work of a run. When one fails, or `stop` is called, all are woken and asked to end.
 
-    Python runs signal handlers in the main thread only, and not while that is blocked inside a TensorFlow op; so the
-    main thread waits here, and all work is done by the crew.
+    error: the exception that stopped the crew; None if `stop` was called without one.
+
+    Python runs signal handlers in the main thread only, and not while that is blocked inside a TensorFlow op. So the
+    main thread waits for the crew, and the crew does all the work.
     """
 
     def __init__(self) -> None:
@@ -21,14 +23,15 @@ class Crew:
 
     @property
     def stopping(self) -> bool:
+        """Whether the crew has been asked to end."""
         return self._stopping.is_set()
 
     def on_stop(self, wake: Callable[[], None]) -> None:
-        """`wake` is called once, when the crew begins to stop; it unblocks threads that wait for something."""
+        """Has `wake` called once when the crew begins to stop, to unblock threads that wait for something."""
         self._wakers.append(wake)
 
     def start(self, name: str, work: Callable[[], None]) -> None:
-        """Runs `work` once in a thread of its own. After a stop its exceptions are the stop's consequences: dropped."""
+        """Runs `work` once in a thread of its own. Its exceptions after a stop follow from the stop and are dropped."""
 
         def run() -> None:
             try:
@@ -41,7 +44,7 @@ class Crew:
         thread.start()
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Asks all threads to end. Only the first call counts, so `error` is the cause and not a consequence."""
+        """Asks all threads to end. Only the first call counts, so that `error` is the cause and not a consequence."""
         with self._lock:
             if self._stopping.is_set():
                 return
@@ -55,14 +58,14 @@ class Crew:
         return self._stopping.wait(timeout)
 
     def join(self, timeout: float) -> list[str]:
-        """Waits for all threads to end, `timeout` seconds at most. Returns the names of those that did not."""
+        """Waits for all threads to end, at most `timeout` seconds. Returns the names of those that have not ended."""
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return self.running()
 
     def running(self) -> list[str]:
-        """Names of the threads that have not ended."""
+        """Returns the names of the threads that have not ended."""
         return [thread.name for thread in self._threads if thread.is_alive()]
 
 
@@ -71,7 +74,7 @@ class Closed(Exception):
 
 
 class Slot:
-    """Room for one object between two threads, like the StagingArea of the released code."""
+    """Holds one object on its way between two threads, like the StagingArea of the released code."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -79,6 +82,7 @@ class Slot:
         self._closed = False
 
     def put(self, item: object) -> None:
+        """Waits until the slot is empty and fills it. Raises Closed when the slot is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or not self._items)
             if self._closed:
@@ -87,6 +91,7 @@ class Slot:
             self._condition.notify_all()
 
     def get(self):
+        """Waits until the slot is full and empties it. Raises Closed when the slot is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or self._items)
             if self._closed:
@@ -95,7 +100,7 @@ class Slot:
             return self._items.pop()
 
     def close(self) -> None:
-        """Both sides raise Closed from now on."""
+        """Lets both sides raise Closed from now on."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
