@@ -138,13 +138,13 @@ _TYPES = {bool: _as_bool, int: _as_int, float: _as_float, str: _as_str, tuple: _
 
 def _check_choice(field: dataclasses.Field, value: str) -> None:
     choices = field.metadata["choices"]
-    is_own = OWN in choices and ":" in value and value != OWN
+    is_own = OWN in choices and ":" in value
     if choices and value not in choices and not is_own:
         raise SettingError(f"--{field.name}={value}: must be one of {', '.join(choices)}")
 
 
 def _check_bounds(name: str, value: float, bounds: Bounds) -> None:
-    wanted = []
+    wanted = []  # No comparison with NaN holds.
     if bounds.low is not None:
         wanted.append((value >= bounds.low, f"at least {bounds.low}"))
     if bounds.above is not None:
@@ -153,5 +153,5 @@ def _check_bounds(name: str, value: float, bounds: Bounds) -> None:
         wanted.append((value <= bounds.high, f"at most {bounds.high}"))
     if math.isinf(value) and not bounds.infinite:
         wanted.append((False, "finite"))
-    if math.isnan(value) or not all(holds for holds, _ in wanted):
+    if not all(holds for holds, _ in wanted):
         raise SettingError(f"--{name}={value}: must be " + " and ".join(text for _, text in wanted))
