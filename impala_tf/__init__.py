@@ -46,7 +46,7 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
     from impala_tf.support.startup import import_tensorflow
 
     # Everything that can be wrong is checked before TensorFlow is imported, which takes seconds.
-    environments.forget()
+    environments.clear_caches()
     environments.spec_for_training(config)
     logdir = LogDir(config, warn)
     import_tensorflow()

@@ -6,7 +6,7 @@
   python -m impala_tf.benchmark --suite=ceilings --compare=runs/benchmark-ceilings-OLD.json
 
 ceilings: each part alone, the whole, and what part of the ceiling the whole reaches.
-architectures: the single-machine rows of the paper's table 1, on two tasks (impala_tf/environments/tasks.py).
+architectures: the single-machine rows of the paper's table 1, on two tasks (environments/small/episode_lengths.py).
 single: one environment per actor, 4 and 16 actors, with and without dynamic batching.
 scaling: frames/s and policy lag against actors, environments, unroll length and batch size; CSV and a picture.
 

@@ -1,4 +1,4 @@
-"""Mean return of uniformly random actions on MinAtar's games: the `random` scores in environments/suites.py.
+"""Mean return of uniformly random actions on MinAtar's games: the `random` scores in environments/reference_scores.py.
 
 python scripts/measure_random_play.py [--episodes=320]
 """
@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from impala_tf import environments
 from impala_tf.config import Config
-from impala_tf.environments import suites
+from impala_tf.environments.reference_scores import MINATAR5
 
 LONG = "MinAtar/Freeway-v0"  # Its episodes take 2,500 steps each, so that a tenth of them is played.
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=320, help="episodes of each game; of Freeway a tenth")
     arguments = parser.parse_args()
     random = np.random.default_rng(0)
-    for task in suites.MINATAR5:
+    for task in MINATAR5:
         config = environments.for_evaluation(Config(env_id=task, network="minatar"))
         environment = environments.make_vector_environment(config, 1, 0, 16)
         returns: list[float] = []

@@ -116,7 +116,7 @@ class Actor(BaseActor):
         self._writer: UnrollWriter
         self._row: EnvOutput | None = None
         # Of joined vectors, which one each environment belongs to.
-        self._actors = index + getattr(environment, "parts", np.zeros(environment.num_envs, np.int32))
+        self._actors = index + getattr(environment, "vector_indices", np.zeros(environment.num_envs, np.int32))
         self._inputs: list = []  # Of the next row's policy call.
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:

@@ -7,7 +7,7 @@ from typing import Any
 
 from impala_tf.benchmarks import whole
 from impala_tf.config import Config
-from impala_tf.environments.tasks import EVEN_ID, UNEVEN_ID
+from impala_tf.environments.small.episode_lengths import EVEN_ID, UNEVEN_ID
 
 # Name, architecture, dynamic batching, and the paper's thousand frames/s on its task 1 and task 2 (table 1, single
 # machine; seekavoid_arena_01, rooms_keys_doors_puzzle; dynamic batching with a P100, the others without).

@@ -48,7 +48,7 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
             yield _row(f"policy, {batch} rows", rate)
     runs = [whole.measure(config, secs) for _ in range(repeats)]
     rate = median([run.rate for run in runs])
-    ceiling = environments.cores() / sum(part.cpu_secs_per_step for part in measured.values())
+    ceiling = environments.available_cores() / sum(part.cpu_secs_per_step for part in measured.values())
     yield _row("whole", rate) | {
         "efficiency": rate.steps_per_sec / ceiling,
         "ceiling_steps_per_sec": ceiling,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import psutil
 import tensorflow as tf
 
-from impala_tf.environments import cores
+from impala_tf.environments import available_cores
 
 
 class Rate(NamedTuple):
@@ -81,7 +81,7 @@ def machine() -> dict:
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     return dict(
         cpu=_cpu_name(),
-        cores=cores(),
+        cores=available_cores(),
         gpu=[gpu.get("device_name", "unknown") for gpu in gpus],
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         load_before=round(psutil.getloadavg()[0], 2),

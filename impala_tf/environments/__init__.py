@@ -1,17 +1,20 @@
 """Environments: any gymnasium, ALE or EnvPool id as a vector that emits `EnvOutput` rows.
 
-Nothing here imports TensorFlow. Importing this package registers the ids of `cartpole.py`, `dmlab.py` and `tasks.py`.
+Nothing here imports TensorFlow. Importing this package registers DeepMind Lab's levels and our own small environments
+with gymnasium.
 """
 
-from impala_tf.environments import cartpole, dmlab, suites, tasks
-from impala_tf.environments.backends import IN_THREADS, cores
-from impala_tf.environments.making import forget, make_partial_environment, make_vector_environment
-from impala_tf.environments.specs import EnvironmentSpec, for_evaluation, spec_for_training, spec_of
-from impala_tf.environments.vector import JoinedEnvironment, PartialEnvironment, VectorEnvironment
+from impala_tf.environments import small, suites
+from impala_tf.environments.environment_spec import EnvironmentSpec, for_evaluation, spec_for_training, spec_of
+from impala_tf.environments.factory import clear_caches, make_partial_environment, make_vector_environment
+from impala_tf.environments.families import dmlab
+from impala_tf.environments.joined_environment import JoinedEnvironment
+from impala_tf.environments.partial_environment import PartialEnvironment
+from impala_tf.environments.vector_environment import VectorEnvironment
+from impala_tf.environments.vectorization import IN_THREADS, available_cores
 
-cartpole.register()
 dmlab.register()
-tasks.register()
+small.register()
 
 __all__ = [
     "IN_THREADS",
@@ -19,9 +22,9 @@ __all__ = [
     "JoinedEnvironment",
     "PartialEnvironment",
     "VectorEnvironment",
-    "cores",
+    "available_cores",
+    "clear_caches",
     "for_evaluation",
-    "forget",
     "make_partial_environment",
     "make_vector_environment",
     "spec_for_training",

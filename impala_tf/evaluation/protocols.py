@@ -6,7 +6,8 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import atari, suites
+from impala_tf.environments import suites
+from impala_tf.environments.families import atari
 from impala_tf.evaluation.exported_settings import check_modules, modules_of, training_environment
 
 

@@ -135,7 +135,7 @@ def concurrent_actors(config: Config, vectorization: str) -> int:
     # lock.
     if config.dynamic_batching or vectorization in ("async", *environments.IN_THREADS):
         return config.num_actors
-    return max(1, environments.cores() - 1)
+    return max(1, environments.available_cores() - 1)
 
 
 def make_policies(config: Config, make_one_agent, weights: WeightStore) -> list:

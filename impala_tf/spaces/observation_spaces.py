@@ -1,4 +1,4 @@
-"""Observation spaces without TensorFlow: their parts, which network takes a part, and batches of them as arrays."""
+"""Observation spaces without TensorFlow: their leaves, which network takes a leaf, and batches as arrays."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ from impala_tf.support.startup import import_own
 
 SUPPORTED = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Text", "Tuple", "Dict")
 _ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
-# Height and width that the convolutions without padding need at least.
+# The convolutions without padding need at least this height and width.
 SMALLEST_IMAGE = {"minatar": 3, "shallow": 20, "nature": 36, "deep": 1}
-# In a Dict observation or in info: which actions are possible, see `distributions.py`.
+# This key of a Dict observation, or of info, says which actions are possible; see `distributions.py`.
 ACTION_MASK = "action_mask"
 
 
@@ -38,9 +38,10 @@ def zeros(space: gym.Space) -> Any:
 
 
 def leaves(space: gym.Space, name: str = "") -> dict[str, gym.Space]:
-    """The parts of a nested space by name, in the order of tf.nest.flatten, which sorts the names of a Dict.
+    """The parts of a nested space that are not nested themselves, by name.
 
-    The name of a part of a part is that of both with _ between; the only part of a space that is none is "".
+    They have the order of tf.nest.flatten, which sorts the names of a Dict. The name of a part of a part is that of
+    both with _ between. A space that is not nested is its own and only leaf, with the name "".
     """
     if isinstance(space, gym.spaces.Dict):
         parts = {key: space.spaces[key] for key in sorted(space.spaces)}
@@ -60,7 +61,7 @@ def leaves(space: gym.Space, name: str = "") -> dict[str, gym.Space]:
 
 
 def unsupported(space: gym.Space) -> gym.Space | None:
-    """The first part that no network takes."""
+    """The first leaf that no network takes; None when all are taken."""
     return next((leaf for leaf in leaves(space).values() if not isinstance(leaf, _ARRAYS) and not is_text(leaf)), None)
 
 
@@ -75,11 +76,11 @@ def as_arrays(space: gym.Space, batch: Any) -> Any:
     return np.asarray(batch, space.dtype)
 
 
-def parts_of(observation: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+def named_arrays(observation: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """The arrays of a nest and their names: "", or the keys on the way with / between."""
     if isinstance(observation, dict | tuple):
         for key, part in observation.items() if isinstance(observation, dict) else enumerate(observation):
-            yield from parts_of(part, f"{name}/{key}" if name else str(key))
+            yield from named_arrays(part, f"{name}/{key}" if name else str(key))
     else:
         yield name, observation
 
@@ -87,7 +88,7 @@ def parts_of(observation: Any, name: str = "") -> Iterator[tuple[str, np.ndarray
 def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
     """Why an observation cannot travel as one of the space: its parts, dtype or shape, in words; None if it can.
 
-    name: of the part that they are.
+    name: the name of the part that they are; "" where they are the whole.
     """
     whose = f"its part {name!r} " if name else ""
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
@@ -96,7 +97,7 @@ def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
             return f"{whose}is a {type(observation).__name__}, not a {'dict' if is_dict else 'tuple'}"
         both: tuple[Any, Any] = (space.spaces, observation)
         wanted, given = (x if is_dict else dict(enumerate(x)) for x in both)
-        if not set(wanted) <= set(given):  # Of what it has besides nobody learns.
+        if not set(wanted) <= set(given):  # Further parts do not travel.
             return f"{whose}has the parts {sorted(given, key=str)}, not {sorted(wanted, key=str)}"
         words = (misfit(wanted[key], given[key], f"{name}/{key}" if name else str(key)) for key in wanted)
         return next(filter(None, words), None)
@@ -110,13 +111,15 @@ def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
 
 
 def is_frame(space: gym.Space) -> bool:
-    """Whether a part is a picture: bytes in three axes, for the network for frames. Smaller ones are maps, whose bytes
-    may be numbers of anything."""
+    """Whether a leaf is a picture: bytes in three axes, large enough for the network for frames.
+
+    Smaller ones are maps, whose bytes may be numbers of anything.
+    """
     return space.dtype == np.uint8 and is_image(space, "shallow")
 
 
 def is_normalised(space: gym.Space) -> bool:
-    """Whether --normalise_observations applies to a part: to numbers, not to frames and bits."""
+    """Whether --normalise_observations applies to a leaf: to numbers, not to frames and bits."""
     return isinstance(space, gym.spaces.Box) and space.dtype != np.bool_ and not is_frame(space)
 
 
@@ -138,14 +141,14 @@ def has_mask(space: gym.Space) -> bool:
 
 
 def without_mask(space: gym.Space) -> gym.Space:
-    """What of an observation the network gets."""
+    """The part of an observation space that the network gets."""
     if not isinstance(space, gym.spaces.Dict) or not has_mask(space):
         return space
     return gym.spaces.Dict({name: part for name, part in space.spaces.items() if name != ACTION_MASK})
 
 
 def is_nested(space: gym.Space) -> bool:
-    """Whether a batch of it is not one array already."""
+    """Whether a batch of observations is not one array as a vector emits it."""
     return isinstance(space, gym.spaces.Dict | gym.spaces.Tuple) or is_text(space)
 
 
@@ -157,14 +160,14 @@ def is_image(space: gym.Space, network: str) -> bool:
 
 
 def has_channels_first(shape: Sequence[int]) -> bool:
-    """Of three axes: the channels are the smallest; with equal sizes they are the last."""
+    """Whether the first of three axes is that of the channels: the smallest; with equal sizes the last one is."""
     return shape[0] < min(shape[1:])
 
 
 def network_for(config: Config, space: gym.Space) -> str:
-    """What --network means for a part that is no text: the mlp for what is no image.
+    """What --network means for a leaf that is no text: the mlp for what is no image.
 
-    auto: the paper's shallow network, for small images MinAtar's. module:function stays that.
+    auto becomes the paper's shallow network, for small images MinAtar's; module:function stays as it is.
     """
     if ":" in config.network:
         return config.network

@@ -12,7 +12,7 @@ from impala_tf.acting.inference import LocalPolicy
 from impala_tf.acting.partial_actor import PartialActor
 from impala_tf.config import Config
 from impala_tf.environments import PartialEnvironment
-from impala_tf.environments.vector import Task
+from impala_tf.environments.task import Task
 from impala_tf.experience.unroll_queue import UnrollQueue, join_groups
 from impala_tf.experience.unroll_spec import map_leaves, unroll_spec
 from impala_tf.networks import make_agent

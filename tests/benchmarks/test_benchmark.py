@@ -16,7 +16,7 @@ import pytest
 from impala_tf import benchmark, environments
 from impala_tf.benchmarks import architectures, ceilings, measure, scaling, single, whole
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import tasks
+from impala_tf.environments.small import episode_lengths
 from impala_tf.networks import make_agent
 from impala_tf.running import wiring
 from tests.support.environments import TESTS
@@ -90,8 +90,8 @@ def test_the_efficiency_is_of_the_parts():
     last = rows[-1]
     assert last["name"] == "whole"
     secs = sum(row["cpu_us_per_step"] for row in rows[:4]) / 1e6
-    assert last["ceiling_steps_per_sec"] == pytest.approx(environments.cores() / secs)
-    assert last["efficiency"] == pytest.approx(last["steps_per_sec"] * secs / environments.cores())
+    assert last["ceiling_steps_per_sec"] == pytest.approx(environments.available_cores() / secs)
+    assert last["efficiency"] == pytest.approx(last["steps_per_sec"] * secs / environments.available_cores())
     assert last["to_parts"]["learner"] == pytest.approx(last["steps_per_sec"] / rows[2]["steps_per_sec"])
     assert "learner: " in last["bottleneck"]
 
@@ -145,15 +145,15 @@ def test_the_tasks_of_the_architectures():
                 env.reset()
         return np.array(found)
 
-    assert set(lengths(gym.make(tasks.EVEN_ID), 5)) == {100}
-    uneven = gym.make(tasks.UNEVEN_ID)
+    assert set(lengths(gym.make(episode_lengths.EVEN_ID), 5)) == {100}
+    uneven = gym.make(episode_lengths.UNEVEN_ID)
     found = lengths(uneven, 40)
-    assert found.min() >= tasks.SHORTEST
-    assert found.max() <= tasks.LONGEST
+    assert found.min() >= episode_lengths.SHORTEST
+    assert found.max() <= episode_lengths.LONGEST
     assert found.std() > 50
     started = time.perf_counter()
     uneven.reset()
-    assert time.perf_counter() - started >= tasks.RESET_SECS
+    assert time.perf_counter() - started >= episode_lengths.RESET_SECS
 
 
 def test_scaling_changes_one_setting_at_a_time(monkeypatch, tmp_path):
@@ -247,7 +247,7 @@ def test_the_command(tmp_path):
     old = json.loads(path.read_text())
     assert old["suite"] == "ceilings"
     assert "--num_actors=2" in old["settings"]
-    assert old["machine"]["cores"] == environments.cores()
+    assert old["machine"]["cores"] == environments.available_cores()
     done = command("--secs=0.1", "--repeats=1", f"--output={tmp_path / 'new.json'}", f"--compare={path}")
     assert done.returncode == 0, done.stderr
     assert " times " in done.stdout

@@ -13,7 +13,9 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from impala_tf import environments
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import dmlab, suites
+from impala_tf.environments import suites
+from impala_tf.environments.families.dmlab_level import DMLabLevel
+from impala_tf.environments.reference_scores import DMLAB30, DMLAB30_TEST
 from tests.support import fake_deepmind_lab
 from tests.support.fake_deepmind_lab import LENGTH, instruction_at
 
@@ -45,7 +47,7 @@ def test_spaces():
 
 @pytest.mark.filterwarnings("error")
 def test_it_is_an_environment_to_gymnasium():
-    check_env(dmlab.DMLab("rooms_watermaze", render_mode="rgb_array"), skip_render_check=True)
+    check_env(DMLabLevel("rooms_watermaze", render_mode="rgb_array"), skip_render_check=True)
 
 
 def test_what_the_library_is_asked_for(labs):
@@ -80,7 +82,7 @@ def test_the_nine_actions(labs):
 def test_another_order_of_action_dimensions_is_noticed(monkeypatch):
     monkeypatch.setattr(fake_deepmind_lab, "ACTION_SPEC", fake_deepmind_lab.ACTION_SPEC[::-1])
     with pytest.raises(AssertionError, match="CROUCH"):
-        dmlab.DMLab("rooms_watermaze")
+        DMLabLevel("rooms_watermaze")
 
 
 @pytest.mark.parametrize("num_action_repeats", [1, 4])
@@ -234,14 +236,14 @@ def test_settings_reach_the_library(labs):
 
 
 def test_testing_uses_other_seeds_and_held_out_levels(labs):
-    for task in suites.DMLAB30_TEST:
+    for task in DMLAB30_TEST:
         gym.make(task)
     # 0x600D5EED, the released code's.
     assert all(lab.config["mixerSeed"] == "1611489005" for lab in labs)
     held_out = {lab.level.rpartition("/")[2] for lab in labs} & set(fake_deepmind_lab.HELD_OUT)
     assert held_out == set(fake_deepmind_lab.HELD_OUT)
     labs.clear()
-    for task in suites.DMLAB30:
+    for task in DMLAB30:
         gym.make(task)
     assert not any("mixerSeed" in lab.config or "allowHoldOutLevels" in lab.config for lab in labs)
     assert len({lab.level for lab in labs}) == 30
@@ -265,16 +267,16 @@ def test_a_missing_library_is_named_in_one_line(env_id, monkeypatch):
 
 
 def test_evaluation_plays_whole_episodes():
-    assert environments.for_evaluation(Config(env_id=next(iter(suites.DMLAB30_TEST)))).max_episode_frames == 0
+    assert environments.for_evaluation(Config(env_id=next(iter(DMLAB30_TEST)))).max_episode_frames == 0
 
 
 def test_the_suite():
-    assert len(suites.DMLAB30) == len(suites.DMLAB30_TEST) == 30
-    for suite in (suites.DMLAB30, suites.DMLAB30_TEST):
+    assert len(DMLAB30) == len(DMLAB30_TEST) == 30
+    for suite in (DMLAB30, DMLAB30_TEST):
         assert set(suite) < set(gym.registry)
     # The stand-in has the list of DeepMind Lab's files: 28 levels and two in two versions.
     ids = {f"DMLab/{level}-v0" for level in fake_deepmind_lab.DMLAB30 if not level.endswith("_test")}
-    assert set(suites.DMLAB30) == ids
+    assert set(DMLAB30) == ids
 
 
 def test_normalised_scores():
@@ -285,9 +287,9 @@ def test_normalised_scores():
     assert suites.normalised("DMLab/rooms_collect_good_objects_train-v0", 10) == 1
     assert suites.normalised("DMLabTest/rooms_collect_good_objects_test-v0", 0.073) == 0
     # All levels at human play but two: one at random play, one ten times above. Table 3 caps the second.
-    scores = {task: reference.expert for task, reference in suites.DMLAB30.items()}
+    scores = {task: reference.expert for task, reference in DMLAB30.items()}
     scores["DMLab/rooms_watermaze-v0"] = 4.065
-    skymaze = suites.DMLAB30["DMLab/skymaze_irreversible_path_varied-v0"]
+    skymaze = DMLAB30["DMLab/skymaze_irreversible_path_varied-v0"]
     scores["DMLab/skymaze_irreversible_path_varied-v0"] = skymaze.random + 10 * (skymaze.expert - skymaze.random)
     summary = suites.summarise(scores)
     np.testing.assert_allclose(summary, [(28 + 10) / 30, 1, 29 / 30])

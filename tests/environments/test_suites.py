@@ -9,18 +9,20 @@ import pytest
 
 from impala_tf import environments
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import atari, suites
-from impala_tf.environments.vector import Task
+from impala_tf.environments import suites
+from impala_tf.environments.families import atari
+from impala_tf.environments.reference_scores import ATARI57, MINATAR5, REFERENCES
+from impala_tf.environments.task import Task
 
 MINATAR = dict(env_id="minatar5", network="minatar", num_actors=5, num_envs_per_actor=2)
 
 
 def test_the_suites_are_environments_that_exist():
-    assert (len(suites.ATARI57), len(suites.MINATAR5)) == (57, 5)
-    atari.register("ALE/Pong-v5")
-    for task in suites.ATARI57:
+    assert (len(ATARI57), len(MINATAR5)) == (57, 5)
+    atari.Atari().register("ALE/Pong-v5")
+    for task in ATARI57:
         assert task in gym.registry
-    assert all(reference.expert > reference.random for reference in suites.REFERENCES.values())
+    assert all(reference.expert > reference.random for reference in REFERENCES.values())
 
 
 def test_normalised_scores():

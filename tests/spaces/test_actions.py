@@ -221,7 +221,7 @@ def test_a_mask_in_parts_is_refused(kind):
             return self.observation_space.sample(), {}
 
     gym.register("tests/MaskInParts-v0", InParts, disable_env_checker=True)
-    environments.forget()
+    environments.clear_caches()
     with pytest.raises(SettingError, match=r"its action_mask is .*; must be one MultiBinary"):
         environments.spec_of(Config(env_id="tests/MaskInParts-v0"))
 
@@ -239,7 +239,7 @@ def test_without_a_mask_in_a_later_info_everything_is_possible(info):
             return np.zeros(1, np.float32), 0.0, True, False, info
 
     gym.register("tests/Forgetful-v0", Forgetful, disable_env_checker=True)
-    environments.forget()
+    environments.clear_caches()
     environment = environments.make_vector_environment(Config(env_id="tests/Forgetful-v0"), 1, 0, 1)
     assert environment.reset().observation["action_mask"].tolist() == [[0, 1, 0]]
     assert environment.step(np.ones(1, np.int64)).observation["action_mask"].tolist() == [[1, 1, 1]]

@@ -1,10 +1,4 @@
-"""DeepMind Lab's levels as gymnasium environments: `DMLab/LEVEL-v0`, and `DMLabTest/LEVEL-v0` for testing.
-
-LEVEL is one of DMLab-30's, such as explore_goal_locations_small, or seekavoid_arena_01 (the paper's table 1). Frames,
-actions and action repeat are the paper's (tables D.1 to D.3). The ids for testing do what the released code does then:
-their seeds span other numbers than those of training, and two levels, with _test instead of _train at the end of their
-names, are held-out versions.
-"""
+"""A level of DeepMind Lab as a gymnasium environment, with the paper's frames, actions and action repeat."""
 
 import string
 from typing import Any
@@ -12,15 +6,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from impala_tf.config import Config, SettingError
-from impala_tf.environments import suites
+from impala_tf.config import SettingError
 
-NAMESPACES = TRAIN, TEST = "DMLab/", "DMLabTest/"
-SETTINGS = ("dmlab_renderer", "dmlab_dataset_path")
+TRAIN, TEST = "DMLab/", "DMLabTest/"  # How the ids begin.
 
 HEIGHT, WIDTH = 72, 96
 FRAMES_PER_SEC = 60
-MAX_INSTRUCTION = 512  # Characters.
+MAX_INSTRUCTION = 512  # characters
 
 DIMENSIONS = (
     "LOOK_LEFT_RIGHT_PIXELS_PER_FRAME",
@@ -44,14 +36,14 @@ ACTIONS: dict[str, dict[str, int]] = {
     "FIRE": {"FIRE": 1},
 }
 
-FOLDER = "contributed/dmlab30/"  # Of DMLab-30's levels in DeepMind Lab.
+FOLDER = "contributed/dmlab30/"  # DeepMind Lab has the levels of DMLab-30 there.
 OTHER_LEVELS = ("seekavoid_arena_01",)
-# What the released code tests with: seeds of its own, and leave to load held-out levels.
+# The released code tests with seeds of its own, and may load held-out levels.
 TEST_CONFIG = {"allowHoldOutLevels": "true", "mixerSeed": str(0x600D5EED)}
 
 
-class DMLab(gym.Env):
-    """One level. Rewards are raw, and of all frames of a step.
+class DMLabLevel(gym.Env):
+    """One level. The reward of a step is the raw sum over its frames.
 
     Every end of an episode is `terminated`, as in the paper's code, which gives it discount 0. Most levels end by the
     clock, but DeepMind Lab does not say why an episode ended (a skymaze level also ends at its goal) and has no
@@ -59,10 +51,11 @@ class DMLab(gym.Env):
     end is the one before it, which nothing learns from.
 
     level: the name without its folder.
-    test: load it as the released code does for testing.
-    num_action_repeats: frames of a step.
-    renderer: software or hardware.
-    dataset_path: directory of the pictures that psychlab levels show.
+    test: whether to load it as the released code does for testing.
+    num_action_repeats: the frames of a step.
+    renderer: how frames are drawn, software or hardware.
+    dataset_path: the directory of the pictures that psychlab levels show.
+    render_mode: rgb_array, or None.
 
     Raises SettingError when DeepMind Lab is not installed.
     """
@@ -100,7 +93,7 @@ class DMLab(gym.Env):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         super().reset(seed=seed)
-        # DeepMind Lab counts episodes, and a seed is to begin the same ones anew; -1: the next.
+        # DeepMind Lab counts episodes, and a seed is to begin the same ones anew; -1 means the next one.
         episode = -1 if seed is None else 0
         self._lab.reset(episode=episode, seed=int(self.np_random.integers(2**31 - 1)))
         self._observation = self._observe()
@@ -138,45 +131,3 @@ def _library(level: str, test: bool) -> Any:
             "build its wheel from github.com/google-deepmind/lab, python/pip_package, and pip install that"
         ) from None
     return deepmind_lab
-
-
-def is_dmlab(config: Config) -> bool:
-    return config.env_id.startswith(NAMESPACES)
-
-
-def check(config: Config) -> None:
-    """Raises SettingError for settings that would do nothing."""
-    for name in SETTINGS:
-        value = getattr(config, name)
-        if value != getattr(Config(), name) and not is_dmlab(config):
-            raise SettingError(f"--{name}={value}: does nothing without a DMLab id; given: {config.env_id}")
-
-
-def check_training(config: Config) -> None:
-    """Raises SettingError for test ids: an agent that has learned from them cannot be tested with them."""
-    if any(task.startswith(TEST) for task in suites.tasks_of(config)):
-        raise SettingError(f"--env_id={config.env_id}: is for testing; train on a DMLab/ id or on dmlab30")
-
-
-def make_one(spec_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
-    """DeepMind Lab repeats actions itself, so --max_episode_frames is a limit of steps here."""
-    steps = max(1, config.max_episode_frames // config.num_action_repeats) if config.max_episode_frames else None
-    return gym.make(
-        spec_id,
-        max_episode_steps=steps,
-        num_action_repeats=config.num_action_repeats,
-        renderer=config.dmlab_renderer,
-        dataset_path=config.dmlab_dataset_path,
-        **settings,
-    )
-
-
-def register() -> None:
-    for name in (*suites.DMLAB30, *suites.DMLAB30_TEST, *(f"{TRAIN}{level}-v0" for level in OTHER_LEVELS)):
-        if name not in gym.registry:
-            namespace, _, level = name.removesuffix("-v0").partition("/")
-            gym.register(
-                name,
-                entry_point="impala_tf.environments.dmlab:DMLab",
-                kwargs={"level": level, "test": f"{namespace}/" == TEST},
-            )

@@ -1,11 +1,11 @@
-"""CartPole-v1 with its velocities hidden: the smallest task that needs a memory."""
+"""`impala_tf/CartPoleNoVelocity-v1`: CartPole-v1 with its velocities hidden, the smallest task that needs a memory."""
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
 
 NO_VELOCITY_ID = "impala_tf/CartPoleNoVelocity-v1"
-_POSITIONS = np.array([0, 2])  # Cart position and pole angle; 1 and 3 are their velocities.
+_POSITIONS = np.array([0, 2])  # The cart's position and the pole's angle; 1 and 3 are their velocities.
 
 
 def _positions_space(space) -> gym.spaces.Box:
@@ -25,10 +25,11 @@ def make_no_velocity_vector(num_envs: int, **settings) -> gym.vector.VectorEnv:
 
 
 def register() -> None:
+    """Makes the id known to gymnasium."""
     if NO_VELOCITY_ID not in gym.registry:
         gym.register(
             NO_VELOCITY_ID,
-            entry_point="impala_tf.environments.cartpole:make_no_velocity",
-            vector_entry_point="impala_tf.environments.cartpole:make_no_velocity_vector",
+            entry_point=f"{__name__}:make_no_velocity",
+            vector_entry_point=f"{__name__}:make_no_velocity_vector",
             max_episode_steps=500,
         )

@@ -1,0 +1,30 @@
+"""MinAtar's games: `MinAtar/GAME-v0` with all six actions, `-v1` with those that the game uses."""
+
+import warnings
+from typing import Any
+
+import gymnasium as gym
+
+from impala_tf.config import Config, SettingError
+from impala_tf.environments.families.family import Family
+
+
+class MinAtar(Family):
+    """See `Family`."""
+
+    prefixes = ("MinAtar/",)
+
+    def register(self, env_id: str) -> None:
+        try:
+            import minatar.gym
+        except ImportError:
+            raise SettingError(
+                f"--env_id={env_id}: MinAtar is not installed: pip install 'impala_tf[minatar]'"
+            ) from None
+        if "MinAtar/Breakout-v0" not in gym.registry:
+            minatar.gym.register_envs()
+
+    def make(self, registered_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
+        with warnings.catch_warnings():  # gymnasium takes v0 for an old form of v1.
+            warnings.simplefilter("ignore")
+            return super().make(registered_id, config, settings)

@@ -1,0 +1,79 @@
+"""One environment by its id, and what its spaces are."""
+
+import functools
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from impala_tf.config import Config, SettingError
+from impala_tf.environments import action_masks
+from impala_tf.environments.families import family_of
+from impala_tf.environments.gymnasium_ids import registration_of
+from impala_tf.spaces import action_spaces, observation_spaces
+from impala_tf.support.messages import with_place
+
+
+def make_single(config: Config, settings: dict[str, Any]) -> gym.Env:
+    """Makes one environment of --env_id, a single id.
+
+    settings: further arguments of gymnasium.make.
+    """
+    # In a process of its own, the module of a module:id is not imported yet.
+    return family_of(config).make(registration_of(config).id, config, settings)
+
+
+@functools.lru_cache(maxsize=64)  # Some environments take long to reset.
+def spaces_of_single(config: Config) -> tuple[gym.Space, gym.Space]:
+    """Observation and action space of an environment that was made, reset and stepped once.
+
+    Raises SettingError when it cannot be, or emits what its space does not say; values are not looked at.
+    """
+    prefix = f"--env_id={config.env_id}"
+    try:
+        env = make_single(config, {})
+    except SettingError:
+        raise
+    except Exception as error:
+        raise SettingError(f"{prefix}: gymnasium could not make it: {with_place(error)}") from error
+    space = env.observation_space
+    try:
+        if observation_spaces.unsupported(space) is None and action_spaces.is_supported(env.action_space):
+            _check_reset_and_step(prefix, env)
+    except SettingError:
+        raise
+    except Exception as error:
+        raise SettingError(f"{prefix}: it was made, but not reset and stepped: {with_place(error)}") from error
+    finally:
+        env.close()
+    return space, env.action_space
+
+
+def _check_reset_and_step(prefix: str, env: gym.Env) -> None:
+    space = env.observation_space
+    _check_emitted(prefix, "reset", space, env.reset(seed=0), ("observation", "info"))
+    if observation_spaces.has_mask(space):  # A sample may be an impossible action.
+        return
+    env.action_space.seed(0)
+    emitted = env.step(env.action_space.sample())
+    _check_emitted(prefix, "step", space, emitted, ("observation", "reward", "terminated", "truncated", "info"))
+
+
+def _check_emitted(prefix: str, method: str, space: gym.Space, emitted: Any, names: tuple[str, ...]) -> None:
+    is_sequence = isinstance(emitted, tuple | list)
+    if not is_sequence or len(emitted) != len(names):
+        given = f"{len(emitted)} values" if is_sequence else f"a {type(emitted).__name__}"
+        raise SettingError(f"{prefix}: its {method} returned {given}; must be {', '.join(names)}")
+    if "reward" in names and np.ndim(emitted[1]):
+        raise SettingError(
+            f"{prefix}: the reward of its {method} has the shape {np.shape(emitted[1])}; must be one number"
+        )
+    words = observation_spaces.misfit(space, emitted[0])
+    if words:
+        raise SettingError(f"{prefix}: the observation of its {method} is not of its observation space: {words}")
+
+
+def clear_caches() -> None:
+    """Forgets what was found: an id may mean another environment now."""
+    spaces_of_single.cache_clear()
+    action_masks.clear_cache()

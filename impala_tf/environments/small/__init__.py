@@ -1,0 +1,9 @@
+"""Small environments of our own, with one property each."""
+
+from impala_tf.environments.small import endless, episode_lengths, hidden_velocities, memory_chain
+
+
+def register() -> None:
+    """Makes the ids known to gymnasium."""
+    for module in (endless, episode_lengths, hidden_velocities, memory_chain):
+        module.register()

@@ -1,0 +1,76 @@
+"""A vector of environments that step together, as rows of `EnvOutput`."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv
+
+from impala_tf.environments.processes import close_process_vector
+from impala_tf.environments.rows import EpisodeRows, check_autoreset_mode
+from impala_tf.environments.task import SINGLE_TASK, Task
+from impala_tf.spaces import observation_spaces
+from impala_tf.types import EnvOutput
+
+
+class VectorEnvironment:
+    """B environments that step together and emit rows in the convention of `types.py`.
+
+    env: a gymnasium vector in NEXT_STEP autoreset mode.
+    seed: what its `reset` takes: an int for each environment, or one where it has one random generator.
+    task: the task of all environments.
+    tasks: [B] int32, the index of each environment's task.
+    """
+
+    def __init__(self, env: Any, seed: int | list[int], task: Task = SINGLE_TASK):
+        check_autoreset_mode(env)
+        self._env = env
+        self._seed = seed
+        self.num_envs = env.num_envs
+        self._task = task
+        self.tasks = np.full(self.num_envs, task.index, np.int32)
+        space = getattr(env, "single_observation_space", None)
+        self._nested_space = space if space is not None and observation_spaces.is_nested(space) else None
+        self._rows = EpisodeRows(self.num_envs, task, self._nested_space)
+
+    def reset(self) -> EnvOutput:
+        """Begins an episode in every environment, from the seed: a row in which all are `first`."""
+        observation, info = self._env.reset(seed=self._seed)
+        self._rows = EpisodeRows(self.num_envs, self._task, self._nested_space)
+        no_reward, no_end = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
+        return self._rows.row(slice(None), no_reward, no_end, no_end.copy(), observation, info)
+
+    def step(self, actions: np.ndarray) -> EnvOutput:
+        """Takes actions [B, ...]; those of environments whose last row ended an episode are ignored.
+
+        Raises RuntimeError when an action is not in the action space.
+        """
+        observation, reward, terminated, truncated, info = self._env.step(self._task.to_environment(actions))
+        return self._rows.row(slice(None), reward, terminated, truncated, observation, info)
+
+    def render(self) -> np.ndarray:
+        """[height, width, 3] uint8, the picture of the first environment; needs render_mode="rgb_array"."""
+        return self._env.render()[0]
+
+    @property
+    def action_space(self) -> Any:
+        """The action space of one environment."""
+        return self._env.single_action_space
+
+    @property
+    def action_names(self) -> list[str]:
+        """What the game calls its actions, in their order; empty if it has no names for them."""
+        envs = getattr(self._env, "envs", None)
+        names = getattr(envs[0].unwrapped, "get_action_meanings", None) if envs else None
+        return list(names()) if names else []
+
+    @property
+    def frames_per_sec(self) -> float:
+        """The pace at which to watch it."""
+        return float(self._env.metadata.get("render_fps", 30))
+
+    def close(self) -> None:
+        """Ends the environments, and the processes that they may have."""
+        if isinstance(self._env, AsyncVectorEnv):
+            close_process_vector(self._env)
+        else:
+            self._env.close()
