@@ -31,11 +31,11 @@ def evaluate_always(run, working: threading.Event) -> None:
     """A thread of the run: evaluations as `Evaluator.work` makes them, while `working` is set."""
     import tensorflow as tf
 
-    from impala_tf.evaluation.evaluator import room_for_others
+    from impala_tf.evaluation.evaluator import wait_for_others
     from impala_tf.support.threads import Closed
 
     def pause(busy_secs: float) -> None:
-        room_for_others(run.crew, busy_secs)
+        wait_for_others(run.crew, busy_secs)
         while not working.wait(0.05):
             if run.crew.stopping:
                 raise Closed

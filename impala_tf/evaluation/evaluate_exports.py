@@ -94,7 +94,7 @@ def evaluate_agent(agent: playing.Player, config: Config, options: Options, path
         environment = environments.make_vector_environment(config, options.seed, index, num_envs, whole_games=True)
         episodes = playing.play(agent, environment, num_episodes, options.greedy, options.seed)
         environment.close()
-        tasks[names[index]] = playing.report(episodes, options.seed)
+        tasks[names[index]] = playing.episode_statistics(episodes, options.seed)
     description = dict(
         env_id=options.env_id or config.env_id,
         saved_model=str(path),

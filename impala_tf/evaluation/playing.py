@@ -88,7 +88,7 @@ def row_seed(seed: int, number: int) -> np.ndarray:
     return np.random.SeedSequence([seed, number]).generate_state(2).astype(np.int32)
 
 
-def report(episodes: Episodes, seed: int) -> dict[str, Any]:
+def episode_statistics(episodes: Episodes, seed: int) -> dict[str, Any]:
     """Mean, standard error, 95 % interval (bootstrap of the mean), min and max of the returns; lengths."""
     returns = episodes.returns
     random = np.random.default_rng(seed)

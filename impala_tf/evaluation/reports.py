@@ -10,13 +10,12 @@ from impala_tf.environments import suites
 from impala_tf.evaluation import aggregate
 from impala_tf.records.files import write_text
 
-RESULT_KEYS = ("env_id", "saved_model", "protocol", "greedy", "seed")
-
 
 def result_of(description: dict[str, Any], tasks: dict[str, dict]) -> dict[str, Any]:
     """One export's result. With one task its statistics also stand at the top, with several their normalised means.
 
-    description: the `RESULT_KEYS`. tasks: the statistics of each task's episodes (`playing.statistics`), by its id.
+    description: what was played, and how.
+    tasks: the statistics of each task's episodes, by its id; see `playing.episode_statistics`.
     """
     for task, statistics in tasks.items():
         normalised = suites.normalised(task, statistics["mean"])

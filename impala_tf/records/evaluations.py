@@ -21,7 +21,7 @@ class Evaluations:
         self._tasks = tasks
 
     def record(self, environment_frames: int, updates: int, task: str, statistics: dict[str, Any]) -> None:
-        """statistics: those of the episodes of one task, see `playing.report`."""
+        """statistics: those of the episodes of one task, see `playing.episode_statistics`."""
         low, high = statistics["interval_95"]
         numbers = [f"{x:.6g}" for x in (statistics["mean"], statistics["standard_error"], low, high)]
         append_rows(

@@ -164,7 +164,10 @@ def export_info(run: Run) -> dict:
 
 
 def export_best(run: Run, request: signals.Request) -> None:
-    """With --evaluate_every_frames: evaluates the weights at the end of the budget, and exports the best ever seen."""
+    """With --evaluate_every_frames: evaluates the weights at the end of the budget, and exports the best ever seen.
+
+    Their score is of other episodes than those that they were chosen by, unless somebody wishes to stop.
+    """
 
     def pause(busy_secs: float) -> None:
         if request.made:
@@ -175,11 +178,14 @@ def export_best(run: Run, request: signals.Request) -> None:
         return
     frames = run.learner.environment_frames
     at_end = frames >= run.config.total_environment_frames
-    if at_end and not run.crew.error and not evaluator.has_evaluated(frames):
-        warn(f"evaluating the weights at the end, {run.config.evaluate_num_episodes} episodes of each task")
-        with contextlib.suppress(Closed), tf.device("/CPU:0"):
+    episodes = f"{run.config.evaluate_num_episodes} episodes of each task"
+    with contextlib.suppress(Closed), tf.device("/CPU:0"):
+        if at_end and not run.crew.error and not evaluator.has_evaluated(frames):
+            warn(f"evaluating the weights at the end, {episodes}")
             evaluator.evaluate(frames, run.learner.updates, run.learner.agent.flat_weights(), pause)
-    best = evaluator.best()
-    if best:
-        info = dict(score=evaluator.best_score, environment_frames=evaluator.best_frames)
-        export(best, run.logdir.path / BEST_MODEL, export_info(run) | dict(best=info))
+        if evaluator.best and evaluator.best.score is None and not run.crew.error and not request.made:
+            warn(f"evaluating the best weights with other seeds, {episodes}")
+            evaluator.score_best(pause)
+    if evaluator.best:
+        info = export_info(run) | dict(best=evaluator.best.description())
+        export(evaluator.best_agent(), run.logdir.path / BEST_MODEL, info)

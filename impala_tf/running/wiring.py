@@ -12,6 +12,7 @@ from impala_tf.acting.actor import Actor, BaseActor
 from impala_tf.acting.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.acting.partial_actor import PartialActor
 from impala_tf.config import Config, SettingError
+from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.evaluator import Evaluator
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.unroll_spec import UnrollSpec, unroll_spec
@@ -81,7 +82,13 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
         frames = learner.environment_frames
         with tf.device("/CPU:0"):
             evaluator = Evaluator(
-                config, make_one_agent(), spaces.tasks, metrics.evaluations, logdir.checkpoints, frames, warn
+                config,
+                AgentPlayer(make_one_agent()),
+                spaces.tasks,
+                metrics.evaluations,
+                logdir.checkpoints,
+                frames,
+                warn,
             )
     crew = Crew()
     crew.on_stop(queue.close)

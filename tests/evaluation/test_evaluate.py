@@ -14,7 +14,7 @@ from impala_tf import environments
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import make_vector_environment
 from impala_tf.evaluation import aggregate, evaluate_exports, evaluator, playing, protocols, video
-from impala_tf.evaluation.evaluator import BEST
+from impala_tf.records.best_weights import BEST
 from tests.support.environments import COUNTING
 from tests.support.runs import run
 
@@ -69,7 +69,7 @@ def test_evaluation_is_not_biased_towards_short_episodes():
 
 def test_report_of_known_returns():
     returns = np.array([1.0, 2.0, 3.0, 4.0])
-    result = playing.report(playing.Episodes(returns, np.array([1, 2, 3, 4])), seed=1)
+    result = playing.episode_statistics(playing.Episodes(returns, np.array([1, 2, 3, 4])), seed=1)
     assert (result["mean"], result["min"], result["max"], result["length_mean"]) == (2.5, 1, 4, 2.5)
     np.testing.assert_allclose(result["standard_error"], np.sqrt(5 / 3) / 2)
     assert 1.25 <= result["interval_95"][0] <= 1.75
@@ -198,7 +198,7 @@ def test_missing_packages_name_their_extra(package, extra, monkeypatch):
 
 
 def test_evaluation_during_training_keeps_the_best(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluator, "SHARE", 1.0)
+    monkeypatch.setattr(evaluator, "BUSY_SHARE", 1.0)
     settings = dict(evaluate_every_frames=3000, evaluate_num_episodes=3, total_environment_frames=30_000)
     run(tmp_path, **settings)
     with (tmp_path / "evaluations.csv").open() as file:
@@ -209,7 +209,8 @@ def test_evaluation_during_training_keeps_the_best(tmp_path, monkeypatch):
     assert frames[-1] >= 30_000, "the weights at the end are evaluated too"
     assert {row["task"] for row in rows} == {"CartPole-v1"}
     best = json.loads((tmp_path / "best_model" / "impala_tf.json").read_text())["best"]
-    np.testing.assert_allclose(best["score"], max(float(row["mean"]) for row in rows), rtol=1e-5)
+    np.testing.assert_allclose(best["selection_score"], max(float(row["mean"]) for row in rows), rtol=1e-5)
+    assert best["score_is_of"] == "other seeds"
     evaluate_exports.run(
         [tmp_path / "best_model"], evaluate_exports.Options(4), evaluate_exports.Files(tmp_path / "out.json")
     )

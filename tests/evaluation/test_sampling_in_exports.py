@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.config import Config
-from impala_tf.evaluation.evaluator import AgentPlayer
+from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.export import ExportedAgent, export
 from impala_tf.networks import make_agent
 from impala_tf.records.logdir import INFO_FILE
