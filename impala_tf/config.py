@@ -1,4 +1,4 @@
-"""All settings of a run as one object. Each is declared once, in a group of impala_tf/settings/."""
+"""Config holds all settings of a run. Each is declared once, in a group of impala_tf/settings/."""
 
 import dataclasses
 from typing import Any
@@ -44,7 +44,7 @@ class Config(
     RecordSettings,
     EvaluationSettings,
 ):
-    """Settings of a run. The defaults solve CartPole-v1 in seconds on two cores.
+    """Holds the settings of a run. The defaults solve CartPole-v1 in seconds on two cores.
 
     Raises SettingError when a value has the wrong type or is out of bounds, or two settings contradict each other.
     """
@@ -60,17 +60,17 @@ GROUPS = Config.__bases__  # The settings classes, in the order in which flag fi
 
 
 def fields() -> tuple[dataclasses.Field, ...]:
-    """Every setting, group by group."""
+    """Returns every setting, group by group."""
     return tuple(field for group in GROUPS for field in dataclasses.fields(group))
 
 
 def environment_settings(config: Config) -> dict[str, Any]:
-    """The settings that define the task, by name."""
+    """Returns the settings that define the task, by name."""
     return {field.name: getattr(config, field.name) for field in fields() if TASK in field.metadata["roles"]}
 
 
 def to_flag_lines(config: Config) -> list[str]:
-    """The settings as lines of a flag file."""
+    """Writes the settings as lines of a flag file."""
     return [
         f"--{field.name}={as_text(getattr(config, field.name))}"
         for field in fields()
@@ -79,7 +79,7 @@ def to_flag_lines(config: Config) -> list[str]:
 
 
 def differences(config: Config, flag_lines: list[str], network: bool) -> list[str]:
-    """Settings in which a saved flag file and `config` differ, as "--flag=saved (given: value)".
+    """Lists the settings in which a saved flag file and `config` differ, as "--flag=saved (given: value)".
 
     network: whether those that a checkpoint depends on are meant, or the others.
     """
@@ -93,12 +93,12 @@ def differences(config: Config, flag_lines: list[str], network: bool) -> list[st
 
 
 def learning_rate_change(config: Config, flag_lines: list[str], environment_frames: int) -> str:
-    """What another budget does to the learning rate of a run that goes on: it no longer is where its decay had come to.
+    """Says what other settings do to the learning rate of a run that goes on, in the middle of the rate's decay.
 
-    flag_lines: the run's saved flag file.
-    environment_frames: how far the run has come.
+    flag_lines: lines of the run's saved flag file.
+    environment_frames: frames that the run has learned from.
 
-    Returns a sentence, or "" when the learning rate stays as it was.
+    Returns a clause for the message, or "" when the learning rate stays as it was.
     """
     saved = _saved_values(flag_lines)
     start, budget = config.learning_rate, config.total_environment_frames

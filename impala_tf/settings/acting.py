@@ -1,4 +1,4 @@
-"""Settings of acting/"""
+"""Declares the settings of acting/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, PAPER, at_least, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActingSettings:
-    """Actors, their vectors of environments, and shared policy calls."""
+    """Actors step vectors of environments, and may share policy calls."""
 
     num_actors: int = setting(4, "Actor threads.", source=f"{CODE}: 4", bounds=at_least(1), roles=(COMMON,))
     num_envs_per_actor: int = setting(

@@ -1,4 +1,4 @@
-"""Settings of algorithms/"""
+"""Declares the settings of algorithms/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, at_least, b
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlgorithmSettings:
-    """V-trace, and the three terms of the loss."""
+    """V-trace corrects the targets, and the loss has three terms."""
 
     discounting: float = setting(
         0.99, "Discount gamma, per agent step.", source=f"{PAPER}: 0.99", bounds=between(0, 1), roles=(COMMON,)

@@ -1,4 +1,4 @@
-"""What two settings forbid each other, in one table."""
+"""Some settings forbid each other. One table says which."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ class Contradiction(NamedTuple):
 
     flag: the setting that the message names.
     stands: whether a `Config` has the contradiction.
-    right: what would be right, the message's second half.
+    right: the second half of the message, which says what would be right.
     """
 
     flag: str
@@ -20,17 +20,17 @@ class Contradiction(NamedTuple):
 
 
 def _request(config: Any) -> str:
-    """The setting that says how many rows one actor asks the policy for."""
+    """Returns the name of the setting that says how many rows one actor asks the policy for."""
     return "envs_per_step" if config.envs_per_step else "num_envs_per_actor"
 
 
 def _learning_actors(config: Any) -> int:
-    """The actors whose unrolls make one batch, in the architectures that wait."""
+    """Counts the actors whose unrolls make one batch in an architecture that waits."""
     return 1 if config.architecture == "a3c" else config.num_actors
 
 
 def _unrolls(config: Any) -> int:
-    """The unrolls that a waiting architecture learns from at once."""
+    """Counts the unrolls that an architecture that waits learns from at once."""
     return _learning_actors(config) * config.num_envs_per_actor
 
 

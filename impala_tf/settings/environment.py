@@ -1,4 +1,4 @@
-"""Settings of environments/"""
+"""Declares the settings of environments/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, TASK, at_le
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnvironmentSettings:
-    """The task, and how its environments step."""
+    """The task is chosen here, and how its environments step."""
 
     env_id: str = setting(
         "CartPole-v1",

@@ -1,4 +1,4 @@
-"""Settings of evaluation/"""
+"""Declares the settings of evaluation/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import COMMON, at_least, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """Evaluation during training, and of the export with --mode=test."""
+    """Episodes are played during training, and with the export by --mode=test."""
 
     evaluate_every_frames: int = setting(
         0,

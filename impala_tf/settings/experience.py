@@ -1,4 +1,4 @@
-"""Settings of experience/"""
+"""Declares the settings of experience/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, PAPER, at_least, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExperienceSettings:
-    """What travels between actors and learner: unrolls one way, weights the other."""
+    """Unrolls travel from the actors to the learner, and weights travel back."""
 
     unroll_length: int = setting(
         20,

@@ -1,4 +1,4 @@
-"""Settings of learning/"""
+"""Declares the settings of learning/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, PAPER, above, at_least, bet
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LearningSettings:
-    """The optimizer and the compilation of the update."""
+    """The optimizer takes a step for each batch, in a compiled update."""
 
     learning_rate: float = setting(
         3e-3,
@@ -39,5 +39,5 @@ class LearningSettings:
 
 
 def linear_decay(learning_rate: float, environment_frames: int, total_environment_frames: int) -> float:
-    """The learning rate after some of the budget: it falls linearly in environment frames, to 0 at the end."""
+    """Returns the learning rate after some frames of the budget: it falls linearly, to 0 at the end."""
     return learning_rate * max(0.0, 1.0 - environment_frames / total_environment_frames)

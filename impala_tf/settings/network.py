@@ -1,4 +1,4 @@
-"""Settings of networks/"""
+"""Declares the settings of networks/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import COMMON, NETWORK, OWN, PAPER, above, at_le
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
-    """The network, from the observation to policy and baseline."""
+    """The network leads from the observation to the policy and the baseline."""
 
     network: str = setting(
         "auto",

@@ -1,4 +1,4 @@
-"""Settings of records/"""
+"""Declares the settings of records/."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, above, at_least, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordSettings:
-    """What a run writes into its log directory."""
+    """A run leaves metrics, checkpoints and a profile in its log directory."""
 
     log_every_secs: float = setting(
         0.5, "Time between rows of metrics.csv and TensorBoard.", "seconds", bounds=above(0)

@@ -1,4 +1,4 @@
-"""Flags of earlier versions. Flag files that people keep, and settings.flags of old runs, may still name them."""
+"""Some flags of earlier versions are gone. Flag files that people keep, and those of old runs, may still name them."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ class Removed(NamedTuple):
     """A flag that is accepted and does nothing.
 
     default: the value that asked for nothing, as it stands in old settings.flags.
-    why: the reason, and what to use instead.
+    why: a reason, and what to use instead.
     """
 
     default: bool

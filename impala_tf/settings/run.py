@@ -1,4 +1,4 @@
-"""Settings of running/"""
+"""Declares the settings of running/."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ MAX_SEED = 2**63 // 1000 - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What a run is: its directory, its budget, and who waits for whom."""
+    """A run has a directory, a budget, and a rule for who waits for whom."""
 
     mode: str = setting(
         "train",

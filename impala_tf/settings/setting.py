@@ -1,4 +1,4 @@
-"""What a setting is: a default, its help, where the value comes from, and which values are right."""
+"""A setting has a default, a help text, a source, and a rule for which values are right."""
 
 import dataclasses
 import math
@@ -31,15 +31,21 @@ class Bounds(NamedTuple):
     infinite: bool = False
 
 
+UNBOUNDED = Bounds()
+
+
 def at_least(low: float, infinite: bool = False) -> Bounds:
+    """Allows numbers >= low."""
     return Bounds(low=low, infinite=infinite)
 
 
 def above(limit: float) -> Bounds:
+    """Allows numbers > limit."""
     return Bounds(above=limit)
 
 
 def between(low: float, high: float) -> Bounds:
+    """Allows numbers >= low and <= high."""
     return Bounds(low=low, high=high)
 
 
@@ -48,7 +54,7 @@ def setting(
     help: str,
     unit: str = "",
     source: str = "",
-    bounds: Bounds = Bounds(),  # noqa: B008
+    bounds: Bounds = UNBOUNDED,
     choices: tuple[str, ...] = (),
     roles: tuple[str, ...] = (),
 ) -> Any:
@@ -66,7 +72,7 @@ def setting(
 
 
 def as_text(value: Any) -> str:
-    """The value as it stands behind the = of a flag."""
+    """Writes a value as it stands behind the = of a flag."""
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value)
     if isinstance(value, bool):
@@ -75,7 +81,7 @@ def as_text(value: Any) -> str:
 
 
 def checked(field: dataclasses.Field, value: Any) -> Any:
-    """The value in the setting's own type, when it is right.
+    """Returns the value in the setting's own type.
 
     Numbers of numpy become Python's, whole numbers become floats where the setting is one, a list becomes a tuple, and
     a path becomes text, so that a flag file that is written and read again gives the same value.

@@ -1,4 +1,4 @@
-"""Settings of spaces/"""
+"""Declares the settings of spaces/."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ MIN_ACTION_SCALE = 1e-3  # A normal's scale is above this, which keeps densities
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpaceSettings:
-    """The distribution over Box actions."""
+    """Box actions are sampled from a distribution with these bounds and this scale."""
 
     action_bounds: str = setting(
         "clip",

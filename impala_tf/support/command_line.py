@@ -1,4 +1,4 @@
-"""What the mains share: flags from the settings, flag files, --help, errors in one line with exit code 2."""
+"""The mains share this: flags from the settings, flag files, --help, and errors in one line with exit code 2."""
 
 import functools
 import os
@@ -111,7 +111,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _explain(error: Exception, arguments: Sequence[flag_files.Argument]) -> str:
-    """The message in one line, after the flag file and the line that it is about, if it is about one."""
+    """Says the error in one line, after the flag file and the line that it is about, if it is about one."""
     message = one_line(error)
     for argument in arguments:
         unknown = isinstance(error, flags.UnrecognizedFlagError) and argument.name == error.flagname
@@ -138,7 +138,7 @@ class _HelpFlag(flags.BooleanFlag):
 
 
 def _help(usage: str, groups: Sequence[type], everything: bool) -> str:
-    """The text of --help, or with `everything` that of --helpfull."""
+    """Writes the text of --help, or with `everything` that of --helpfull."""
     own = [
         help_text.Entry(f"--{flag.name}={_default_of(flag)}", flag.help)
         for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])
@@ -150,7 +150,7 @@ def _help(usage: str, groups: Sequence[type], everything: bool) -> str:
 
 
 def _default_of(flag: flags.Flag) -> str:
-    """An empty text stands for no default."""
+    """Writes a flag's default; a flag without one has an empty text."""
     if flag.default is None:
         return ""
     return as_text(tuple(flag.default) if isinstance(flag.default, list) else flag.default)

@@ -1,4 +1,4 @@
-"""Flag files: the lines that --flagfile=FILE stands for, each with its file and line for messages.
+"""Reads flag files: --flagfile=FILE stands for the lines of the file, and each knows its place for messages.
 
 absl reads flag files too, but it puts their lines where --flagfile stands, so that a file that is named last silently
 wins over the command line, and it looks for a file that another one names in the working directory only.
@@ -14,14 +14,17 @@ _COMMENTS = ("#", "//")
 
 
 class Argument(NamedTuple):
-    """A command line argument. place: "FILE line N" if it comes from a flag file, else empty."""
+    """An argument of the command line, or a line of a flag file.
+
+    place: "FILE line N" if it comes from a flag file, else "".
+    """
 
     text: str
     place: str = ""
 
     @property
     def name(self) -> str:
-        """The flag's name, if the argument is a flag."""
+        """The name of the flag, if the argument is one."""
         return self.text.lstrip("-").partition("=")[0]
 
 
@@ -40,7 +43,7 @@ def expand(arguments: Sequence[str], needs_value: Callable[[str], bool]) -> list
     rest = list(arguments)
     while rest:
         argument = Argument(rest.pop(0))
-        if not argument.name or not argument.text.startswith("-"):  # Here absl ends to look for flags.
+        if not argument.name or not argument.text.startswith("-"):  # absl looks for no flags from here on.
             return [*lines, *others, argument, *map(Argument, rest)]
         if argument.name == "flagfile":
             lines += _read(_path_of(argument, rest), argument)
@@ -52,7 +55,7 @@ def expand(arguments: Sequence[str], needs_value: Callable[[str], bool]) -> list
 
 
 def _path_of(argument: Argument, rest: list[str]) -> str:
-    """The path in --flagfile=PATH, or in the argument after --flagfile, which is taken off `rest`."""
+    """Returns the path in --flagfile=PATH, or in the argument after --flagfile, which it takes off `rest`."""
     _, equals, path = argument.text.partition("=")
     if not equals and not rest:
         raise SettingError("--flagfile: give the path of a flag file")
@@ -60,7 +63,7 @@ def _path_of(argument: Argument, rest: list[str]) -> str:
 
 
 def _read(name: str, argument: Argument, files: tuple[pathlib.Path, ...] = ()) -> list[Argument]:
-    """The lines of a flag file and of those that it names, in their order.
+    """Returns the lines of a flag file and of those that it names, in their order.
 
     name: the path as it was given; an empty one stands for no file, as in absl.
     argument: the argument that names the file.
@@ -93,7 +96,7 @@ def _read(name: str, argument: Argument, files: tuple[pathlib.Path, ...] = ()) -
 
 
 def _find(name: str, files: tuple[pathlib.Path, ...]) -> pathlib.Path:
-    """The path beside the file that names it if there is such a file, else the path from the working directory."""
+    """Returns the path beside the file that names it if there is such a file, else that from the working directory."""
     path = pathlib.Path(name).expanduser()
     beside = files[-1].parent / path if files else path
     return beside if beside.exists() else path

@@ -1,10 +1,10 @@
-"""The text of --help, which shows the flags that many people use, and of --helpfull, which shows all."""
+"""Writes the text of --help, which shows the flags that many people use, and of --helpfull, which shows all."""
 
 import dataclasses
 import shutil
 import textwrap
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from impala_tf.settings.setting import COMMON, as_text
 
@@ -25,23 +25,28 @@ class Section(NamedTuple):
 
 
 def common_settings(groups: Iterable[type]) -> list[Section]:
-    """The settings with the role COMMON: the first sentence of the help, choices and unit."""
+    """Returns the settings with the role COMMON: the first sentence of the help, choices and unit."""
     return _sections(groups, lambda field: COMMON in field.metadata["roles"], _brief)
 
 
 def all_settings(groups: Iterable[type]) -> list[Section]:
-    """Every setting, with the whole help, unit and source."""
+    """Returns every setting, with the whole help, unit and source."""
     return _sections(groups, lambda field: True, explanation)
 
 
 def explanation(field: dataclasses.Field) -> str:
-    """The whole help of a setting, with its unit and its source."""
+    """Returns the whole help of a setting, with its unit and its source."""
     notes = [f"[{key}: {field.metadata[key]}]" for key in ("unit", "source") if field.metadata[key]]
     return " ".join([field.metadata["help"], *notes])
 
 
 def page(usage: str, sections: Iterable[Section], in_columns: bool, footer: str) -> str:
-    """The whole text. in_columns: whether explanations stand beside the flags or below them."""
+    """Puts the text together.
+
+    usage: text above the flags.
+    in_columns: whether explanations stand beside the flags or below them.
+    footer: text below the flags.
+    """
     width = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
     blocks = [usage.strip()]
     for heading, entries in sections:
@@ -51,7 +56,11 @@ def page(usage: str, sections: Iterable[Section], in_columns: bool, footer: str)
     return "\n\n".join(blocks)
 
 
-def _sections(groups: Iterable[type], is_shown: Any, text_of: Any) -> list[Section]:
+def _sections(
+    groups: Iterable[type],
+    is_shown: Callable[[dataclasses.Field], bool],
+    text_of: Callable[[dataclasses.Field], str],
+) -> list[Section]:
     sections = []
     for group in groups:
         shown = [field for field in dataclasses.fields(group) if is_shown(field)]
