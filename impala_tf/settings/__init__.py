@@ -1,1 +1,1 @@
-"""Each setting is declared once, in the frozen dataclass of its wing. `impala_tf.config.Config` inherits all of them."""
+"""Each setting is declared once, in the frozen dataclass of its wing. `impala_tf.config.Config` inherits all."""
