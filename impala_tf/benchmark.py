@@ -10,8 +10,8 @@ architectures: the single-machine rows of the paper's table 1, on two tasks (env
 single: one environment per actor, 4 and 16 actors, with and without dynamic batching.
 scaling: frames/s and policy lag against actors, environments, unroll length and batch size; CSV and a picture.
 
-The medians of --repeats measurements of --secs seconds each; written as JSON with the machine after every row, so that
-Ctrl-C loses nothing.
+Each figure is the median of --repeats measurements of --secs seconds. They are written as JSON after every row, with a
+description of the machine, so that Ctrl-C loses nothing.
 """
 
 import json
@@ -30,13 +30,13 @@ from impala_tf.config import SettingError
 from impala_tf.support import command_line, signals
 from impala_tf.support.startup import import_tensorflow
 
-# What a row is compared by, the first that it has.
+# Rows are compared by the first of these that they have.
 FIGURES = ("steps_per_sec", "frames_per_sec")
 HIDDEN = ("bottleneck", "to_parts", "setting", "value")  # In JSON only, or printed otherwise.
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows' single values as a table, in the order in which their names appear."""
+    """Formats the rows as a table; its columns stand in the order in which the names appear."""
     names = list(dict.fromkeys(name for row in rows for name in row if name not in HIDDEN and not name.endswith("run")))
     cells = [names, *([_cell(row.get(name, "")) for name in names] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
@@ -56,7 +56,7 @@ def _cell(value: Any) -> str:
 
 
 def comparison(rows: list[dict[str, Any]], old: dict[str, Any]) -> str:
-    """New to old, for the rows that both have."""
+    """Compares rows with those of an earlier result that have the same names: new / old."""
     before = {row["name"]: row for row in old["rows"]}
     lines = []
     for row in rows:
@@ -69,6 +69,7 @@ def comparison(rows: list[dict[str, Any]], old: dict[str, Any]) -> str:
 
 
 def read_old(path: str, suite: str) -> dict[str, Any]:
+    """Reads an earlier result. Raises SettingError where the file is none, or of another suite."""
     try:
         old = json.loads(pathlib.Path(path).read_text())
         if old["suite"] != suite:
@@ -84,7 +85,7 @@ def read_old(path: str, suite: str) -> dict[str, Any]:
 
 
 def output_path(given: str, suite: str) -> pathlib.Path:
-    """Raises SettingError when the file cannot be written."""
+    """Returns where the result is written, by default a new file. Raises SettingError where that cannot be."""
     path = pathlib.Path(given or f"runs/benchmark-{suite}-{time.strftime('%Y%m%d-%H%M%S')}.json")
     if path.suffix != ".json" or path.is_dir():
         raise SettingError(f"--output={path}: must be a .json file")
@@ -98,7 +99,7 @@ def output_path(given: str, suite: str) -> pathlib.Path:
 
 
 def collect(rows: Iterable[dict[str, Any]], result: dict[str, Any], path: pathlib.Path) -> None:
-    """Takes the rows one by one into result["rows"], shows each, writes all of them; ends early on a signal."""
+    """Takes the rows one by one into result["rows"]; shows each, and writes all so far. Ends early on a signal."""
     started = time.perf_counter()
     with (
         signals.requests("finishing the row in hand; what was measured is kept") as request,
@@ -126,7 +127,7 @@ def main() -> None:
     import_tensorflow()
     from impala_tf.benchmarks import SUITES, measure, scaling
 
-    machine = measure.machine()
+    machine = measure.describe_machine()
     result: dict[str, Any] = dict(
         suite=values.suite,
         machine=machine,
@@ -149,7 +150,7 @@ def main() -> None:
     written = [path, *(scaling.write(rows, path) if values.suite == "scaling" and rows else [])]
     if old:
         print(comparison(rows, old))
-    print(f"written to {', '.join(str(one) for one in written)}")
+    print(f"written to {', '.join(map(str, written))}")
 
 
 if __name__ == "__main__":

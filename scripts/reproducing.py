@@ -187,9 +187,9 @@ def draw(experiments: list[Experiment], curves: list[dict], path: pathlib.Path) 
 
 def machine() -> dict:
     sys.path.insert(0, str(ROOT))
-    from impala_tf.benchmarks.measure import machine as describe
+    from impala_tf.benchmarks.measure import describe_machine
 
-    return describe()
+    return describe_machine()
 
 
 def main(name: str, doc: str, experiments: list[Experiment]) -> None:

@@ -1,4 +1,4 @@
-"""What `python -m impala_tf.benchmark` measures. Each suite has `rows(config, secs, repeats)`: dicts with a `name`."""
+"""The suites of `python -m impala_tf.benchmark`. Each has `rows(config, secs, repeats)`, which yields dicts."""
 
 from impala_tf.benchmarks import architectures, ceilings, scaling, single
 

@@ -1,4 +1,4 @@
-"""How fast each part is alone, and what part of what the cores allow the whole reaches."""
+"""Measures how fast each part is alone, and which share of what the cores allow a training run reaches."""
 
 import functools
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from impala_tf import environments
 from impala_tf.acting.inference import LocalPolicy
-from impala_tf.benchmarks import whole
-from impala_tf.benchmarks.measure import Rate, median, together
+from impala_tf.benchmarks import training_run
+from impala_tf.benchmarks.measure import Rate, measure_in_threads, median
 from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.unroll_spec import UnrollSpec
@@ -23,20 +23,23 @@ from impala_tf.running import wiring
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Unroll
 
-BATCHES = (1, 8, 64)  # Of the policy alone, beside the run's own.
+BATCHES = (1, 8, 64)  # The policy alone is measured with these numbers of rows beside the run's own.
 
 
 def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
-    """A row for each part, then the whole with its efficiency: whole / (cores / sum of the parts' CPU secs a step)."""
+    """Yields a row for each part, then one for a training run.
+
+    efficiency of the run = its steps/s / ceiling, where ceiling = cores / sum of the parts' CPU seconds a step.
+    """
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
     spec = wiring.spec_for(agent, config.unroll_length)
     num_envs = wiring.rows_per_call(config)
     parts = {
-        "environment": functools.partial(environment, config, spaces, secs),
-        f"policy, {num_envs} rows": functools.partial(policy, agent, config.unroll_length, num_envs, secs),
-        "learner": functools.partial(learner, config, spaces, spec, secs),
-        "queue": functools.partial(queue, config, spec, secs),
+        "environment": functools.partial(measure_environment, config, spaces, secs),
+        f"policy, {num_envs} rows": functools.partial(measure_policy, agent, config.unroll_length, num_envs, secs),
+        "learner": functools.partial(measure_learner, config, spaces, spec, secs),
+        "queue": functools.partial(measure_queue, config, spec, secs),
     }
     measured = {}
     for name, part in parts.items():
@@ -44,9 +47,9 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
         yield _row(name, measured[name])
     for batch in BATCHES:
         if batch != num_envs:
-            rate = median([policy(agent, config.unroll_length, batch, secs) for _ in range(repeats)])
+            rate = median([measure_policy(agent, config.unroll_length, batch, secs) for _ in range(repeats)])
             yield _row(f"policy, {batch} rows", rate)
-    runs = [whole.measure(config, secs) for _ in range(repeats)]
+    runs = [training_run.measure(config, secs) for _ in range(repeats)]
     rate = median([run.rate for run in runs])
     ceiling = environments.available_cores() / sum(part.cpu_secs_per_step for part in measured.values())
     yield _row("whole", rate) | {
@@ -66,8 +69,8 @@ def _row(name: str, rate: Rate) -> dict[str, Any]:
     }
 
 
-def environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:
-    """Random actions, in as many threads as actors would act at a time."""
+def measure_environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:
+    """Steps the environments with random actions, in as many threads as actors would act at a time."""
     num_threads = min(config.num_actors, wiring.concurrent_actors(config, spaces.vectorization))
     num_envs = config.num_envs_per_actor
     make: Any = environments.make_vector_environment
@@ -77,7 +80,7 @@ def environment(config: Config, spaces: environments.EnvironmentSpec, secs: floa
     vectors = [make(config, config.seed, i, num_envs) for i in range(num_threads)]
     works = [_stepper(vector, num_rows, spaces.action_space, i) for i, vector in enumerate(vectors)]
     try:
-        return together(works, secs)
+        return measure_in_threads(works, secs)
     finally:
         for vector in vectors:
             vector.close()
@@ -100,8 +103,8 @@ def _stepper(vector: Any, num_rows: int, space: gym.Space, seed: int):
     return work
 
 
-def policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rate:
-    """T policy calls in one graph, as an actor makes them."""
+def measure_policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rate:
+    """Calls the policy T times in one graph, as an actor does."""
     local = LocalPolicy(agent)
     observation = tf.convert_to_tensor(np.stack([zeros(agent.observation_space)] * num_rows))
     distribution = agent.distribution
@@ -110,8 +113,8 @@ def policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rate:
 
     def graph(observation, action, reward, first, core_state):
         for t in range(unroll_length):
-            # Each step has an observation that is only there after the step before, as if it came from there;
-            # otherwise the features would be computed once for all steps.
+            # Each observation is only there after the step before, as if it came from there; otherwise TensorFlow
+            # would compute the features once for all steps.
             with tf.control_dependencies([action]):
                 shown = tf.identity(observation)
             step = local.step(shown, reward, action, first, core_state, tf.constant([0, t]))
@@ -126,11 +129,11 @@ def policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rate:
             call(inputs)[0].numpy()
         return unroll_length * num_rows
 
-    return together([work], secs)
+    return measure_in_threads([work], secs)
 
 
-def synthetic(spec: UnrollSpec, space: gym.Space, batch_size: int) -> Unroll:
-    """A group of `batch_size` unrolls with random observations and zeros else, numpy."""
+def synthetic_unrolls(spec: UnrollSpec, space: gym.Space, batch_size: int) -> Unroll:
+    """Returns `batch_size` unrolls as numpy arrays, with one random observation in every row and zeros else."""
     unroll = UnrollWriter(spec, batch_size, batch_size).unroll
     for leaf in tf.nest.flatten(unroll):
         leaf.fill(0)
@@ -139,36 +142,36 @@ def synthetic(spec: UnrollSpec, space: gym.Space, batch_size: int) -> Unroll:
     return unroll
 
 
-def learner(config: Config, spaces: environments.EnvironmentSpec, spec: UnrollSpec, secs: float) -> Rate:
-    """Updates from one synthetic batch that is on the device already."""
+def measure_learner(config: Config, spaces: environments.EnvironmentSpec, spec: UnrollSpec, secs: float) -> Rate:
+    """Makes updates from one batch, which is on the device already."""
     device = default_device()
     with tf.device(device):
-        alone = Learner(config, make_agent(config, spaces.observation_space, spaces.action_space), device)
-        unroll = synthetic(spec, spaces.observation_space, config.batch_size)
+        learner = Learner(config, make_agent(config, spaces.observation_space, spaces.action_space), device)
+        unroll = synthetic_unrolls(spec, spaces.observation_space, config.batch_size)
         batch = tf.nest.map_structure(tf.convert_to_tensor, unroll)
 
     def work() -> int:
-        alone.update(batch, 0).statistics.numpy()
+        learner.update(batch, 0).statistics.numpy()
         return config.unroll_length * config.batch_size
 
-    return together([work], secs)
+    return measure_in_threads([work], secs)
 
 
-def queue(config: Config, spec: UnrollSpec, secs: float) -> Rate:
-    """Unrolls in, batches out, one after the other."""
+def measure_queue(config: Config, spec: UnrollSpec, secs: float) -> Rate:
+    """Puts unrolls into the queue and takes batches out, by turns in one thread."""
     num_unrolls = wiring.unrolls_at_once(config)
-    alone = UnrollQueue(spec, config.batch_size, num_unrolls, capacity=config.batch_size + num_unrolls)
-    unrolls = UnrollWriter(spec, num_unrolls, alone.group).unroll
+    queue = UnrollQueue(spec, config.batch_size, num_unrolls, capacity=config.batch_size + num_unrolls)
+    unrolls = UnrollWriter(spec, num_unrolls, queue.group).unroll
     for leaf in tf.nest.flatten(unrolls):
         leaf.fill(0)
 
     def work() -> int:
         steps = 0
-        while alone.size() < config.batch_size:
-            alone.put(unrolls)
-        while alone.size() >= config.batch_size:
-            alone.get()
+        while queue.size() < config.batch_size:
+            queue.put(unrolls)
+        while queue.size() >= config.batch_size:
+            queue.get()
             steps += config.batch_size * config.unroll_length
         return steps
 
-    return together([work], secs)
+    return measure_in_threads([work], secs)

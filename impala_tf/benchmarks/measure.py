@@ -1,4 +1,4 @@
-"""How things are measured: steps per second and CPU seconds per step, on which machine."""
+"""Measures steps per second and CPU seconds per step, and describes the machine."""
 
 import datetime
 import importlib.metadata
@@ -18,27 +18,39 @@ from impala_tf.environments import available_cores
 
 
 class Rate(NamedTuple):
-    """steps_per_sec: agent steps per second of wall time. cpu_secs_per_step: of all cores together."""
+    """How fast something is.
+
+    steps_per_sec: agent steps per second of wall time.
+    cpu_secs_per_step: CPU seconds that a step takes, all cores together.
+    """
 
     steps_per_sec: float
     cpu_secs_per_step: float
 
 
 def cpu_secs() -> float:
-    """CPU seconds of this process and its children (environments in processes of their own) so far."""
-    process = psutil.Process()
+    """Returns the CPU seconds that this process and its children have used so far.
+
+    Children are counted because environments can run in processes of their own.
+    """
+    parent = psutil.Process()
     total = 0.0
-    for one in (process, *process.children(recursive=True)):
+    for process in (parent, *parent.children(recursive=True)):
         try:
-            times = one.cpu_times()
+            times = process.cpu_times()
         except psutil.NoSuchProcess:
             continue
         total += times.user + times.system
     return total
 
 
-def together(works: list[Callable[[], int]], secs: float) -> Rate:
-    """Runs each of `works`, which return how many agent steps they made, again and again in a thread of its own."""
+def measure_in_threads(works: list[Callable[[], int]], secs: float) -> Rate:
+    """Measures how many agent steps functions make that run beside each other.
+
+    works: functions that return how many agent steps they made; each runs again and again in a thread of its own.
+    secs: length of the measurement, after one call of each function that is not measured.
+    Raises what a function raised.
+    """
     counts = [0] * len(works)
     errors: list[Exception] = []
     end = threading.Event()
@@ -51,7 +63,7 @@ def together(works: list[Callable[[], int]], secs: float) -> Rate:
             errors.append(error)
 
     for work in works:
-        work()  # Traces, resets.
+        work()  # The first call traces graphs and resets environments.
     threads = [threading.Thread(target=loop, args=(i,), daemon=True) for i in range(len(works))]
     started, cpu = time.perf_counter(), cpu_secs()
     for thread in threads:
@@ -67,11 +79,12 @@ def together(works: list[Callable[[], int]], secs: float) -> Rate:
 
 
 def median(rates: list[Rate]) -> Rate:
+    """Returns the median of the speeds and that of the costs, each for itself."""
     return Rate(*(statistics.median(values) for values in zip(*rates, strict=True)))
 
 
-def machine() -> dict:
-    """What a figure depends on."""
+def describe_machine() -> dict:
+    """Describes what a figure depends on: processors, memory, versions, and the commit that is measured."""
     versions = {"python": platform.python_version()}
     for package in ("tensorflow", "keras", "numpy", "gymnasium", "ale-py", "envpool"):
         try:
@@ -92,6 +105,7 @@ def machine() -> dict:
 
 
 def _cpu_name() -> str:
+    """Returns the processor's name, which only Linux tells in full."""
     try:
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -102,7 +116,7 @@ def _cpu_name() -> str:
 
 
 def _commit() -> str:
-    """Of the checkout that is measured; -dirty when it has changes; empty when it is none."""
+    """Returns the commit of the checkout, with -dirty where it has changes; nothing where it is no checkout."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True, timeout=10)

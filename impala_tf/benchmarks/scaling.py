@@ -1,4 +1,4 @@
-"""Frames/s and policy lag against the number of actors, environments per actor, unroll length and batch size."""
+"""Measures frames/s and policy lag against the number of actors, their environments, unroll length and batch size."""
 
 import contextlib
 import csv
@@ -8,19 +8,20 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from impala_tf.benchmarks import whole
+from impala_tf.benchmarks import training_run
 from impala_tf.config import Config, SettingError
 
-FACTORS = (0.25, 0.5, 1, 2, 4)  # Of the flag file's value; one setting at a time.
+FACTORS = (0.25, 0.5, 1, 2, 4)  # Each setting takes these multiples of its value, one setting at a time.
 SETTINGS = ("num_actors", "num_envs_per_actor", "unroll_length", "batch_size")
 CSV_COLUMNS = ("setting", "value", "frames_per_sec", "lag_mean", "lag_max")
 
 
 def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
+    """Yields a row for each point. Raises SettingError for architectures whose batch size follows from the others."""
     if config.architecture != "impala":
         raise SettingError(f"--architecture={config.architecture}: the scaling suite is for impala")
-    for setting, value, one in points(config):
-        runs = [whole.measure(one, secs) for _ in range(repeats)]
+    for setting, value, point in points(config):
+        runs = [training_run.measure(point, secs) for _ in range(repeats)]
         yield {
             "name": f"{setting}={value}",
             "setting": setting,
@@ -32,7 +33,7 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
 
 
 def points(config: Config) -> list[tuple[str, int, Config]]:
-    """One setting changed at a time; values that contradict another setting are left out."""
+    """Returns (setting, its value, all settings) of each point; values that contradict another setting are left out."""
     found = []
     for setting in SETTINGS:
         for value in sorted({max(1, round(factor * getattr(config, setting))) for factor in FACTORS}):
@@ -42,7 +43,7 @@ def points(config: Config) -> list[tuple[str, int, Config]]:
 
 
 def write(rows_so_far: list[dict[str, Any]], path: pathlib.Path) -> list[pathlib.Path]:
-    """A CSV beside `path`, and a picture where matplotlib is installed. Returns what was written."""
+    """Writes a CSV beside `path`, and a picture where matplotlib is installed. Returns the paths of both."""
     table = path.with_suffix(".csv")
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore")
@@ -70,7 +71,7 @@ def write(rows_so_far: list[dict[str, Any]], path: pathlib.Path) -> list[pathlib
             axis.set_xscale("log", base=2)
             axis.grid(alpha=0.3)
     for axis in axes[:, 0]:
-        axis.set_ylim(bottom=0)  # Only now: the rows share their scale, and this ends its growing.
+        axis.set_ylim(bottom=0)  # The panels of a row share a scale, which stops growing once this is set.
     axes[0, 0].set_ylabel("frames/s")
     axes[1, 0].set_ylabel("policy lag, updates")
     axes[1, 0].legend()

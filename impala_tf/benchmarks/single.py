@@ -1,18 +1,18 @@
-"""One environment per actor, the paper's form: with policies of their own, and with dynamic batching."""
+"""Measures one environment per actor, the paper's form, with and without dynamic batching."""
 
 import dataclasses
 import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from impala_tf.benchmarks import whole
+from impala_tf.benchmarks import training_run
 from impala_tf.config import Config
 
 NUM_ACTORS = (4, 16)
 
 
 def cases(config: Config) -> dict[str, Config]:
-    """The settings of each form, by name. A shared call that can be full need not wait for its timeout."""
+    """Returns the settings of each case, by its name. A shared call that can be full need not wait for its timeout."""
     found = {}
     for num_actors in NUM_ACTORS:
         own = dict(architecture="impala", dynamic_batching=False, envs_per_step=0, dynamic_batching_min=1)
@@ -24,14 +24,15 @@ def cases(config: Config) -> dict[str, Config]:
             "one policy call for all (a2c_sync_step)": own | dict(architecture="a2c_sync_step", batch_size=num_actors),
         }
         for name, settings in variants.items():
-            one = dataclasses.replace(config, num_actors=num_actors, num_envs_per_actor=1, **settings)
-            found[f"{num_actors} x 1, {name}"] = one
+            case = dataclasses.replace(config, num_actors=num_actors, num_envs_per_actor=1, **settings)
+            found[f"{num_actors} x 1, {name}"] = case
     return found
 
 
 def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
-    for name, one in cases(config).items():
-        runs = [whole.measure(one, secs) for _ in range(repeats)]
+    """Yields a row for each case."""
+    for name, case in cases(config).items():
+        runs = [training_run.measure(case, secs) for _ in range(repeats)]
         yield {
             "name": name,
             "steps_per_sec": statistics.median(run.rate.steps_per_sec for run in runs),

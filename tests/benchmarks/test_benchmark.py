@@ -3,53 +3,86 @@
 import csv
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
 from impala_tf import benchmark, environments
-from impala_tf.benchmarks import architectures, ceilings, measure, scaling, single, whole
+from impala_tf.benchmarks import architectures, ceilings, measure, scaling, single, training_run
 from impala_tf.config import Config, SettingError
 from impala_tf.environments.small import episode_lengths
 from impala_tf.networks import make_agent
 from impala_tf.running import wiring
 from tests.support.environments import TESTS
+from tests.support.mains import Mains
 from tests.support.paths import ROOT
 from tests.support.runs import TINY
 
 CONFIG = Config(**TINY)
 
 
-def test_together_counts_steps_time_and_cpu():
-    def sleeper():
-        time.sleep(0.01)
-        return 5
+@pytest.fixture(autouse=True)
+def short_warm_up(monkeypatch):
+    """What is measured here need not be exact."""
+    monkeypatch.setattr(training_run, "WARM_UP_SECS", 0.05)
 
-    def worker():
-        started = time.process_time()
-        while time.process_time() - started < 0.01:
-            pass
-        return 1
 
-    rate = measure.together([sleeper, sleeper], 0.5)
-    assert 10 < rate.steps_per_sec < 1100  # 2 threads x 5 steps x up to 100 a second.
-    assert measure.together([worker], 0.5).cpu_secs_per_step > 5 * rate.cpu_secs_per_step
+def test_a_rate_is_of_all_threads_without_their_first_calls(monkeypatch):
+    """Two threads for 8 s of wall time and 3 s of CPU time, on clocks that the test sets."""
+    calls = [0, 0]
+    clock = dict(wall=100.0, cpu=20.0)
+
+    def make_work(i):
+        def work():
+            calls[i] += 1
+            return 5
+
+        return work
+
+    def sleep(secs):
+        while min(calls) < 3:
+            time.sleep(0.001)
+        clock.update(wall=clock["wall"] + secs, cpu=clock["cpu"] + 3.0)
+
+    monkeypatch.setattr(measure, "time", types.SimpleNamespace(perf_counter=lambda: clock["wall"], sleep=sleep))
+    monkeypatch.setattr(measure, "cpu_secs", lambda: clock["cpu"])
+    rate = measure.measure_in_threads([make_work(0), make_work(1)], 8.0)
+    steps = 5 * (sum(calls) - 2)
+    assert rate == pytest.approx((steps / 8.0, 3.0 / steps))
 
     def broken():
-        raise ValueError("as it was")
+        calls[0] += 1
+        if calls[0] > 1:
+            raise ValueError("as it was")
+        return 1
 
+    calls[:] = [0, 3]
+    monkeypatch.setattr(measure, "time", time)
     with pytest.raises(ValueError, match="as it was"):
-        measure.together([broken], 0.1)
+        measure.measure_in_threads([broken], 0.01)
+
+
+def test_cpu_seconds_are_those_of_all_processes():
+    before = measure.cpu_secs()
+    started = time.process_time()
+    while time.process_time() - started < 0.1:
+        pass
+    assert measure.cpu_secs() - before >= 0.08  # The clocks tick every 10 ms.
+    burn = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        assert measure.cpu_secs() - before >= 0.25
+        child.communicate(b"\n")
 
 
 def test_the_machine_is_on_record():
-    machine = measure.machine()
+    machine = measure.describe_machine()
     assert machine["cores"] >= 1
     assert machine["memory_gib"] > 0
     assert {"cpu", "gpu", "versions", "date", "commit"} <= set(machine)
@@ -74,10 +107,10 @@ def test_each_part_alone(settings):
     spec = wiring.spec_for(agent, config.unroll_length)
     before = agent.flat_weights().numpy()
     for rate in (
-        ceilings.environment(config, spaces, 0.1),
-        ceilings.policy(agent, config.unroll_length, 3, 0.1),
-        ceilings.learner(config, spaces, spec, 0.1),
-        ceilings.queue(config, spec, 0.1),
+        ceilings.measure_environment(config, spaces, 0.1),
+        ceilings.measure_policy(agent, config.unroll_length, 3, 0.1),
+        ceilings.measure_learner(config, spaces, spec, 0.1),
+        ceilings.measure_queue(config, spec, 0.1),
     ):
         assert rate.steps_per_sec > 1
         assert rate.cpu_secs_per_step > 0
@@ -100,7 +133,7 @@ def test_a_measured_run_leaves_nothing_running():
     import threading
 
     before = threading.active_count()
-    measured = whole.measure(CONFIG, 0.5)
+    measured = training_run.measure(CONFIG, 0.5)
     assert measured.rate.steps_per_sec > 10
     assert 0 <= measured.lag_mean <= measured.lag_max
     assert threading.active_count() <= before + 1
@@ -110,7 +143,7 @@ def test_a_measured_run_raises_what_failed():
     import dataclasses
 
     with pytest.raises(OSError, match="the simulator has died"):
-        whole.measure(dataclasses.replace(CONFIG, env_id=f"{TESTS}Failing-v0"), 60)
+        training_run.measure(dataclasses.replace(CONFIG, env_id=f"{TESTS}Failing-v0"), 60)
 
 
 def test_architectures_differ_in_nothing_else():
@@ -161,9 +194,9 @@ def test_scaling_changes_one_setting_at_a_time(monkeypatch, tmp_path):
 
     def pretend(config, secs):
         seen.append(config)
-        return whole.Whole(measure.Rate(100.0 * config.num_actors, 1e-3), 1.0, 2.0, 9.0, "")
+        return training_run.RunMeasurement(measure.Rate(100.0 * config.num_actors, 1e-3), 1.0, 2.0, 9.0, "")
 
-    monkeypatch.setattr(scaling.whole, "measure", pretend)
+    monkeypatch.setattr(training_run, "measure", pretend)
     config = Config(num_actors=2, num_envs_per_actor=4, batch_size=4, unroll_length=5)
     rows = list(scaling.rows(config, 0.1, 1))
     for one in seen:
@@ -231,26 +264,30 @@ def test_the_table_and_the_comparison():
     assert benchmark.comparison(rows[1:], old) == "no row in common"
 
 
-def command(*arguments):
-    flags = [f"--{name}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in TINY.items()]
-    return subprocess.run(
-        [sys.executable, "-m", "impala_tf.benchmark", *flags, *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+SETTINGS = [f"--{name}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in TINY.items()]
 
 
 def test_the_command(tmp_path):
-    path = tmp_path / "old.json"
-    done = command("--secs=0.2", "--repeats=1", f"--output={path}")
+    """A real measurement, compared with an earlier result."""
+    old, path = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(json.dumps(dict(suite="ceilings", rows=[dict(name="whole", steps_per_sec=10.0)])))
+    command = [sys.executable, "-m", "impala_tf.benchmark", *SETTINGS, "--secs=0.1", "--repeats=1"]
+    command += [f"--output={path}", f"--compare={old}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "efficiency " in done.stdout
-    old = json.loads(path.read_text())
-    assert old["suite"] == "ceilings"
-    assert "--num_actors=2" in old["settings"]
-    assert old["machine"]["cores"] == environments.available_cores()
-    done = command("--secs=0.1", "--repeats=1", f"--output={tmp_path / 'new.json'}", f"--compare={path}")
-    assert done.returncode == 0, done.stderr
-    assert " times " in done.stdout
+    new = json.loads(path.read_text())
+    assert new["suite"] == "ceilings"
+    assert "--num_actors=2" in new["settings"]
+    assert new["machine"]["cores"] == environments.available_cores()
+    ratio = new["rows"][-1]["steps_per_sec"] / 10.0
+    assert f"whole: {ratio:.2f} times 10 steps_per_sec" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def mains():
+    with Mains() as mains:
+        yield mains
 
 
 @pytest.mark.parametrize(
@@ -264,12 +301,12 @@ def test_the_command(tmp_path):
         (["--repeats=0"], "repeats"),
     ],
 )
-def test_mistakes_of_the_command(arguments, message):
-    done = command(*arguments)
+def test_mistakes_of_the_command(mains, tmp_path, tmp_path_factory, arguments, message):
+    done = mains.run("benchmark", *SETTINGS, *arguments, cwd=tmp_path, output=tmp_path_factory.mktemp("output"))
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert not pathlib.Path(ROOT / "x.txt").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_of_another_suite_are_not_compared(tmp_path):

@@ -1,4 +1,4 @@
-"""A real run, measured between its start-up and its end."""
+"""Measures a real training run between its start-up and its end."""
 
 import dataclasses
 import tempfile
@@ -11,15 +11,18 @@ from impala_tf.records.logdir import LogDir
 from impala_tf.running import architectures, training, wiring
 from impala_tf.running.run import Run
 
-WARM_UP_SECS = 1.0  # From when everything is compiled.
-START_SECS = 180.0  # How long that may take.
-FOREVER = 10**15  # environment frames
+WARM_UP_SECS = 1.0  # The measurement begins so long after everything is compiled.
+START_SECS = 180.0  # Compiling may take so long.
+ENDLESS_FRAMES = 10**15  # No measurement reaches this budget.
 
 
-class Whole(NamedTuple):
-    """rate: of training. lag_mean, lag_max: policy lag in updates. mean_return: of the last 100 episodes.
+class RunMeasurement(NamedTuple):
+    """What was measured of one run.
 
-    bottleneck: in words, see `bottleneck.py`.
+    rate: agent steps of the learner per second, and their CPU seconds.
+    lag_mean, lag_max: policy lag, updates.
+    mean_return: mean return of the last 100 episodes.
+    bottleneck: what limits the run, in words; see `records/bottleneck.py`.
     """
 
     rate: Rate
@@ -29,10 +32,10 @@ class Whole(NamedTuple):
     bottleneck: str
 
 
-def measure(config: Config, secs: float) -> Whole:
+def measure(config: Config, secs: float) -> RunMeasurement:
     """Trains with all threads for about `secs`. Raises what a thread raised."""
     with tempfile.TemporaryDirectory() as directory:
-        config = dataclasses.replace(config, logdir=directory, total_environment_frames=FOREVER)
+        config = dataclasses.replace(config, logdir=directory, total_environment_frames=ENDLESS_FRAMES)
         run = wiring.connect(config, LogDir(config, warn=lambda line: None))
         for name, work in architectures.THREADS[config.architecture](run).items():
             run.crew.start(name, work)
@@ -45,7 +48,7 @@ def measure(config: Config, secs: float) -> Whole:
             steps = max(1, (run.learner.environment_frames - frames) // config.num_action_repeats)
             rate = Rate(steps / (time.perf_counter() - started), (cpu_secs() - cpu) / steps)
             row = run.metrics.write_row(run.queue.size()) or {}
-            return Whole(
+            return RunMeasurement(
                 rate,
                 row.get("policy_lag_mean", float("nan")),
                 row.get("policy_lag_max", float("nan")),
@@ -61,8 +64,10 @@ def measure(config: Config, secs: float) -> Whole:
 
 
 def _wait_for_start(run: Run) -> None:
-    """Until there was an update and every actor has begun its third call: by then an A3C worker has compiled its
-    gradients, too."""
+    """Waits until there was an update and every actor has begun its third call.
+
+    By then an A3C worker has compiled its gradients, too. Raises RuntimeError where that takes too long.
+    """
     deadline = time.monotonic() + START_SECS
     while not (run.learner.updates and all(actor.calls >= 2 for actor in run.actors)):
         if time.monotonic() > deadline:
