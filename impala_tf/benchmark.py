@@ -119,11 +119,11 @@ def main() -> None:
     values = flags.FLAGS
     config = command_line.config_from_flags()
     old = read_old(values.compare, values.suite) if values.compare else None
-    path = output_path(values.output, values.suite)
 
     from impala_tf import environments
 
     environments.spec_of(config)
+    path = output_path(values.output, values.suite)
     import_tensorflow()
     from impala_tf.benchmarks import SUITES, measure, scaling
 
