@@ -44,7 +44,13 @@ def make_update(config, form: str):
             return unroll(*inputs)
 
     space = gym.spaces.Box(-1, 1, OBSERVATION, np.float32)
-    trunks = [Trunk(make_torso(config, space, seed), make_core(config, seed + 50)) for seed in (0, 100)]
+    trunks = [
+        Trunk(
+            make_torso(space, config.network, config.hidden_sizes, config.activation, False, seed),
+            make_core(config.core, config.core_size, seed + 50),
+        )
+        for seed in (0, 100)
+    ]
     for trunk in trunks:
         if form == "plain":
             trunk.core.unroll = functools.partial(plain, trunk.core)

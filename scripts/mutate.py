@@ -37,7 +37,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "impala_tf/experience/*.py": ("tests/experience", "tests/acting"),
     "impala_tf/acting/*.py": ("tests/acting",),
     "impala_tf/environments/vector*.py": ("tests/environments/test_environments.py",),
-    "impala_tf/spaces/*distribution*.py": ("tests/spaces/test_distributions.py", "tests/spaces/test_masks.py"),
+    "impala_tf/spaces/distributions/*.py": ("tests/spaces/test_distributions.py", "tests/spaces/test_masks.py"),
     "impala_tf/networks/*.py": ("tests/networks",),
     "impala_tf/running/architectures/*.py": ("tests/running/test_architectures.py",),
     "impala_tf/records/*metrics*.py": ("tests/records/test_metrics.py",),

@@ -18,8 +18,8 @@ from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.experience.unroll_writer import UnrollWriter
 from impala_tf.learning.learner import Learner, default_device
 from impala_tf.networks import make_agent
-from impala_tf.networks.agent import zeros
 from impala_tf.running import wiring
+from impala_tf.spaces.observation_spaces import zeros
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Unroll
 

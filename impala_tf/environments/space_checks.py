@@ -80,7 +80,7 @@ def check_settings_have_effect(config: Config, observation_space: gym.Space, act
     """Raises SettingError for settings that would do nothing with these spaces, or could not be heeded."""
     seen = list(leaves(without_mask(observation_space)).values())
     has_numbers = any(is_normalised(leaf) for leaf in seen)
-    has_frames = any(is_frame(leaf) and network_for(config, leaf) in SMALLEST_IMAGE for leaf in seen)
+    has_frames = any(is_frame(leaf) and network_for(config.network, leaf) in SMALLEST_IMAGE for leaf in seen)
     has_texts = any(is_text(leaf) for leaf in seen)
     has_boxes = any(isinstance(leaf, gym.spaces.Box) for leaf in leaves(action_space).values())
     for flag, wrong, why in (

@@ -195,5 +195,5 @@ def wants_xla(config: Config, agent: Agent, device: str) -> bool:
     if any(is_text(part) for part in parts):
         return False
     if config.xla == "auto":
-        return "GPU" in device or all(network_for(config, part) == "mlp" for part in parts)
+        return "GPU" in device or all(network_for(config.network, part) == "mlp" for part in parts)
     return config.xla == "on"

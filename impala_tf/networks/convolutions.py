@@ -5,13 +5,13 @@ import tensorflow as tf
 
 
 class Convolution(keras.layers.Conv2D):
-    """keras' Conv2D with the same variables; uint8 (frames) is divided by 255, other types become float32.
+    """Keras' Conv2D with the same variables; uint8 (frames) is divided by 255, other types become float32.
 
     [N, height, width, channels] -> [N, new height, new width, filters] float32.
 
-    Where TensorFlow sees no GPU when it traces, `strided_convolution` is used for what it is made for.
+    Where TensorFlow sees no GPU while it traces, `strided_convolution` computes the convolutions that it is made for.
 
-    centred: the mean frame, a statistic and not trained, is subtracted from frames.
+    centred: whether the mean frame, a statistic that is not trained, is subtracted from frames.
     """
 
     def __init__(self, *arguments, centred: bool = False, **settings):
@@ -26,11 +26,11 @@ class Convolution(keras.layers.Conv2D):
 
     @property
     def statistics(self) -> list:
-        """The non-trainable variables of `centred`."""
+        """The mean frame and the number of frames behind it; none without `centred`."""
         return [self.mean_frame, self.num_frames] if self.centred else []
 
     def update_mean_frame(self, frames: tf.Tensor) -> None:
-        """frames: [N, height, width, channels] uint8; all frames ever shown count alike."""
+        """Takes frames [N, height, width, channels] uint8 into the mean; all frames ever shown count alike."""
         num = tf.cast(tf.shape(frames)[0], tf.float32)
         total = self.num_frames.value + num
         delta = tf.reduce_mean(tf.cast(frames, tf.float32), axis=0) - self.mean_frame.value
@@ -38,11 +38,12 @@ class Convolution(keras.layers.Conv2D):
         self.num_frames.value.assign(total)
 
     def convolution_op(self, inputs, kernel):
+        """What Keras calls for the convolution itself; it adds the bias."""
         if inputs.dtype == tf.uint8:
             # The kernel is smaller than the frames, so it is what is divided. Frames need no gradient.
             kernel = kernel / 255.0
             outputs = super().convolution_op(tf.cast(inputs, tf.float32), kernel)
-            if self.centred:  # A convolution is linear, so one of the mean frame does for all.
+            if self.centred:  # A convolution is linear, so that of the mean frame is computed once.
                 outputs -= super().convolution_op(self.mean_frame.value[tf.newaxis], kernel)
             return outputs
         inputs = tf.cast(inputs, tf.float32)
@@ -51,6 +52,7 @@ class Convolution(keras.layers.Conv2D):
         return super().convolution_op(inputs, kernel)
 
     def _strides_in_blocks(self, inputs: tf.Tensor) -> bool:
+        """Whether `strided_convolution` computes this convolution."""
         stride = self.strides[0]
         return (
             stride == self.strides[1] > 1

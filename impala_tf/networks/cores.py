@@ -1,15 +1,20 @@
 """Recurrent cores. Their state is one tensor [B, S], so that it travels like any other row."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
-from impala_tf.config import Config
+from impala_tf.support.checks import check_tensor
 
 
 class Core(keras.layers.Layer):
     """A Keras cell over a row (`step`), and what it computes over an unroll (`unroll`), with the same variables.
 
-    cell: an LSTMCell or GRUCell. num_states: its state consists of so many tensors [B, units], side by side in ours.
+    cell: LSTMCell or GRUCell.
+    num_states: number of tensors [B, units] that the cell's state consists of; in ours they stand side by side.
+
+    state_size: S, the size of the state.
     """
 
     def __init__(self, cell: keras.layers.Layer, num_states: int):
@@ -23,16 +28,25 @@ class Core(keras.layers.Layer):
         self.built = True
 
     def step(self, features: tf.Tensor, first: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """features: [B, F] float32, first: [B] bool, state: [B, S] before this row -> ([B, units], state after it).
+        """One row.
 
-        The state is taken as zeros where `first`.
+        features: [B, F] float32. first: [B] bool, where the state is taken as zeros. state: [B, S] float32, before
+        this row. Returns the output [B, units] and the state after this row [B, S], both float32.
+        Raises ValueError when a dtype, rank or known size is wrong.
         """
+        self._check_inputs(features, first, state, leading=first.shape[:1])
         state = tf.where(first[:, tf.newaxis], tf.zeros_like(state), state)
         output, states = self._cell(features, tf.split(state, self._num_states, axis=-1))
         return output, tf.concat(states, axis=-1)
 
     def unroll(self, features: tf.Tensor, first: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-        """features: [T, B, F], first: [T, B], state: [B, S] before row 0 -> outputs [T, B, units], as by `step`."""
+        """All rows of an unroll, as `step` would compute them one after the other.
+
+        features: [T, B, F] float32. first: [T, B] bool. state: [B, S] float32, before row 0.
+        Returns the outputs [T, B, units] float32.
+        Raises ValueError when a dtype, rank or known size is wrong.
+        """
+        self._check_inputs(features, first, state, leading=first.shape[:2])
         # What does not depend on the row before is computed for all rows in one product, and so is its gradient. That
         # the rest is a loop and not written out row by row is for XLA's sake (docs/performance.md).
         projected = self._project(features)
@@ -46,20 +60,27 @@ class Core(keras.layers.Layer):
         states = tuple(tf.split(state, self._num_states, axis=-1))
         return tf.scan(row, (projected, continues), initializer=states)[0]
 
+    def _check_inputs(self, features: tf.Tensor, first: tf.Tensor, state: tf.Tensor, leading: Sequence) -> None:
+        """leading: [B] or [T, B], the dimensions that every row has in front."""
+        check_tensor("first", first, tf.bool, leading)
+        check_tensor("features", features, tf.float32, [*leading, None])
+        check_tensor("state", state, tf.float32, [leading[-1], self.state_size])
+
     def _project(self, features: tf.Tensor) -> tf.Tensor:
-        """The inputs' part of what goes into the gates, [T, B, G]."""
+        """The part of the gates' inputs that comes from the features, [T, B, G]."""
         raise NotImplementedError
 
     def _recurrent_weights(self) -> list[tf.Tensor]:
+        """The weights that `_advance` needs, read once for all rows."""
         raise NotImplementedError
 
     def _advance(self, projected: tf.Tensor, states: list[tf.Tensor], weights: list[tf.Tensor]) -> tuple:
-        """The states after a row, the output first. projected: [B, G]; states: before the row."""
+        """The states after a row, the output first. projected: [B, G] float32. states: states before the row."""
         raise NotImplementedError
 
 
 class LSTMCore(Core):
-    """An LSTM (forget bias 1). State: (output, cell)."""
+    """An LSTM whose forget gate starts with bias 1. Its state is (output, cell)."""
 
     def __init__(self, units: int, seed: int):
         cell = keras.layers.LSTMCell(
@@ -77,7 +98,7 @@ class LSTMCore(Core):
 
     def _advance(self, projected, states, weights):
         output, memory = states
-        # Keras' order of the gates.
+        # Keras orders the gates so.
         gate_in, forget, candidate, gate_out = tf.split(projected + tf.matmul(output, weights[0]), 4, axis=-1)
         memory = tf.sigmoid(forget) * memory + tf.sigmoid(gate_in) * tf.tanh(candidate)
         return tf.sigmoid(gate_out) * tf.tanh(memory), memory
@@ -104,7 +125,7 @@ class GRUCore(Core):
     def _advance(self, projected, states, weights):
         (output,) = states
         kernel, bias = weights
-        # Keras' order of the gates.
+        # Keras orders the gates so.
         update, reset, candidate = tf.split(projected, 3, axis=-1)
         recurrent_update, recurrent_reset, recurrent_candidate = tf.split(tf.matmul(output, kernel) + bias, 3, axis=-1)
         update = tf.sigmoid(update + recurrent_update)
@@ -112,8 +133,8 @@ class GRUCore(Core):
         return (update * output + (1.0 - update) * candidate,)
 
 
-def make_core(config: Config, seed: int) -> Core | None:
-    """The core that --core names."""
-    if config.core == "none":
+def make_core(core: str, units: int, seed: int) -> Core | None:
+    """The core that --core names: lstm, gru or none."""
+    if core == "none":
         return None
-    return {"lstm": LSTMCore, "gru": GRUCore}[config.core](config.core_size, seed)
+    return {"lstm": LSTMCore, "gru": GRUCore}[core](units, seed)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from impala_tf.config import Config, SettingError
+from impala_tf.config import SettingError
 from impala_tf.networks.convolutions import Convolution
 from impala_tf.networks.torsos import (
     MINATAR,
@@ -22,11 +22,11 @@ from impala_tf.spaces.observation_spaces import is_frame, is_text, leaves, netwo
 from impala_tf.support.messages import with_place
 
 CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
-SEEDS_OF_A_PART = 1_000_003  # Between the parts of an observation.
+SEEDS_OF_A_PART = 1_000_003  # The seeds of the parts of an observation are so far apart.
 
 
 class OneHot(keras.layers.Layer):
-    """Discrete or MultiDiscrete [N, ...] -> [N, F], the one-hot encodings of its numbers side by side."""
+    """Numbers of a Discrete or MultiDiscrete space, [N, ...], as one-hot vectors side by side, [N, F] float32."""
 
     def __init__(self, space: gym.spaces.Discrete | gym.spaces.MultiDiscrete):
         super().__init__()
@@ -35,14 +35,14 @@ class OneHot(keras.layers.Layer):
         self._starts = [int(start) for start in np.ravel(space.start)]
 
     def call(self, observation):
-        observation = tf.cast(observation, tf.int64)  # One-hot encoding knows few of the integer types.
+        observation = tf.cast(observation, tf.int64)  # tf.one_hot takes few of the integer types.
         numbers = tf.unstack(tf.reshape(observation, [-1, len(self._sizes)]), axis=-1)
         parts = zip(numbers, self._starts, self._sizes, strict=True)
         return tf.concat([tf.one_hot(number - start, size) for number, start, size in parts], axis=-1)
 
 
 class Sequence(keras.layers.Layer):
-    """One layer after the other."""
+    """Layers that are applied one after the other."""
 
     def __init__(self, *layers: keras.layers.Layer):
         super().__init__()
@@ -55,9 +55,9 @@ class Sequence(keras.layers.Layer):
 
 
 class NestTorso(keras.layers.Layer):
-    """A torso for each leaf of a nested observation, in the order of tf.nest.flatten; features side by side.
+    """A torso for each leaf of a nested observation, in the order of tf.nest.flatten; features stand side by side.
 
-    The paper's DMLab agent has `frame` and `instruction`.
+    The paper's DMLab agent has the leaves `frame` and `instruction`.
     """
 
     def __init__(self, torsos: list[keras.layers.Layer]):
@@ -69,34 +69,40 @@ class NestTorso(keras.layers.Layer):
         return tf.concat([torso(part) for torso, part in parts], axis=-1)
 
 
-def make_torso(config: Config, space: gym.Space, seed: int) -> keras.layers.Layer:
-    """The torso for an observation space, see `spaces.network_for`. seed: it uses fewer than 100 from there.
+def make_torso(
+    space: gym.Space, network: str, hidden_sizes: tuple[int, ...], activation: str, centre_frames: bool, seed: int
+) -> keras.layers.Layer:
+    """The torso for an observation space: for a Dict or Tuple one for each part, `network_for` says which.
 
-    --network=module:function: what that makes of the whole space.
+    network: --network; module:function means what that function makes of the whole space.
+    hidden_sizes, activation: layer sizes and activation of the mlp.
+    centre_frames: whether frames have their mean frame subtracted.
+    seed: first seed of the initial weights; a torso uses fewer than 100 from there.
     """
-    if ":" in config.network:
-        return own_torso(own_function(config.network), space, f"--network={config.network}")
+    if ":" in network:
+        return own_torso(own_function(network), space, f"--network={network}")
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        settings = (network, hidden_sizes, activation, centre_frames)
         parts = enumerate(leaves(space).values())
-        return NestTorso([make_torso(config, part, seed + i * SEEDS_OF_A_PART) for i, part in parts])
+        return NestTorso([make_torso(part, *settings, seed + i * SEEDS_OF_A_PART) for i, part in parts])
     if is_text(space):
         return InstructionEncoder(seed)
-    network = network_for(config, space)
-    centred = config.centre_frames and is_frame(space)
+    network = network_for(network, space)
+    centred = centre_frames and is_frame(space)
     if network == "deep":
         return DeepTorso(seed, centred)
     if network in CONVOLUTIONS:
         return ConvolutionalTorso(*CONVOLUTIONS[network], seed, centred)
-    mlp = MLPTorso(config.hidden_sizes, config.activation, seed)
+    mlp = MLPTorso(hidden_sizes, activation, seed)
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
         return Sequence(OneHot(space), mlp)
     return mlp
 
 
 def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer:
-    """What a function of the user's makes of an observation space, tried on two observations of zeros.
+    """The layer that a function of the user's makes of an observation space, tried on two observations of zeros.
 
-    what: the function is called in messages. Raises SettingError when it fails or makes no layer, or when the layer
+    what: name of the function in messages. Raises SettingError when it fails or makes no layer, or when the layer
     fails, makes anything but [N, F] float32, or has variables that are not trained.
     """
     try:
@@ -114,8 +120,8 @@ def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer
     if shape is None or len(shape) != 2 or shape[0] != 2 or features.dtype != tf.float32:
         given = f"a {type(features).__name__}" if shape is None else f"{features.dtype.name} {list(shape)}"
         raise SettingError(f"{what}: its layer made {given} of two observations; must be float32 [2, F]")
-    # They would be neither published nor saved. The state of a layer's random generator (Keras' LSTM has one for its
-    # dropout) matters to nobody.
+    # Such variables would be neither published nor saved. The state of a layer's random generator (Keras' LSTM has one
+    # for its dropout) matters to nobody.
     unknown = [v.path for v in torso.non_trainable_variables if "seed_generator" not in v.path]
     if unknown:
         raise SettingError(
@@ -126,7 +132,11 @@ def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer
 
 
 def centred_convolutions(torso: keras.layers.Layer) -> dict[int, Convolution]:
-    """Those that subtract the mean frame, by the place of their part in tf.nest.flatten of the observation."""
+    """The convolutions of a torso that subtract the mean frame (--centre_frames).
+
+    Each is the first layer of one part's torso; the keys are the places of these parts in tf.nest.flatten of the
+    observation. Without centred frames, and for a user's own torso, there are none.
+    """
     torsos = torso.torsos if isinstance(torso, NestTorso) else [torso]
-    first = {i: getattr(part, "first", None) for i, part in enumerate(torsos)}
-    return {i: layer for i, layer in first.items() if isinstance(layer, Convolution) and layer.centred}
+    first_layers = {i: getattr(part, "first", None) for i, part in enumerate(torsos)}
+    return {i: layer for i, layer in first_layers.items() if isinstance(layer, Convolution) and layer.centred}

@@ -1,8 +1,16 @@
-"""Running mean and variance, kept with the agent's weights: published, saved and exported like them."""
+"""Statistics of observations and returns, kept with the agent's weights: published, saved and exported like them."""
 
+from typing import Any
+
+import gymnasium as gym
 import keras
 import numpy as np
 import tensorflow as tf
+
+from impala_tf.networks.convolutions import Convolution
+from impala_tf.networks.torsos import as_images
+from impala_tf.spaces.observation_spaces import is_normalised, leaves
+from impala_tf.support.checks import check_tensor
 
 MAX_DEVIATIONS = 10.0  # Normalised values are clipped there.
 SMALLEST_VARIANCE = 1e-8
@@ -11,27 +19,38 @@ SMALLEST_VARIANCE = 1e-8
 class RunningMoments:
     """Mean and variance over everything that it was shown (Chan et al. 1983, equal weight for every value).
 
-    shape: of one value. counts_shape: the leading part of it of which each entry is counted by itself.
-    variables: mean, variance, count; not trainable. Before the first `update` nothing is changed.
+    shape: shape of one value.
+    count_shape: leading part of `shape`; each entry of it is counted by itself.
+
+    mean, variance: `shape`, float32. count: `count_shape`, float32. None of them is trained. Before the first `update`
+    values are not changed by `normalise`.
     """
 
-    def __init__(self, shape: tuple[int, ...], name: str, counts_shape: tuple[int, ...] = ()):
+    def __init__(self, shape: tuple[int, ...], name: str, count_shape: tuple[int, ...] = ()):
         def variable(initial: np.ndarray, what: str) -> keras.Variable:
             return keras.Variable(initial.astype(np.float32), trainable=False, name=f"{name}_{what}")
 
-        self.variables = [
-            variable(np.zeros(shape), "mean"),
-            variable(np.ones(shape), "variance"),
-            variable(np.zeros(counts_shape), "count"),
-        ]
+        self._count_shape = count_shape
+        self.mean = variable(np.zeros(shape), "mean")
+        self.variance = variable(np.ones(shape), "variance")
+        self.count = variable(np.zeros(count_shape), "count")
 
-    def update(self, values: tf.Tensor, counts: tf.Tensor) -> None:
-        """values: [N, ...]. counts: [N, *counts_shape] bool, which of them count."""
-        mean, variance, count = (v.value for v in self.variables)
-        values = tf.cast(values, tf.float32)
-        weights = tf.cast(counts, tf.float32)
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return [self.mean, self.variance, self.count]
+
+    def update(self, values: tf.Tensor, valid: tf.Tensor) -> None:
+        """Merges the moments of a batch into those of everything before.
+
+        values: [N, *shape], any numbers. valid: [N, *count_shape] bool, which of them count.
+        Raises ValueError when a dtype, rank or known size is wrong.
+        """
+        check_tensor("values", values, None, [None, *self.mean.shape])
+        check_tensor("valid", valid, tf.bool, [values.shape[0], *self._count_shape])
+        mean, variance, count = self.mean.value, self.variance.value, self.count.value
+        values, weights = tf.cast(values, tf.float32), tf.cast(valid, tf.float32)
         num = tf.reduce_sum(weights, axis=0)
-        # The axes that a value has besides those that are counted.
+        # A count is shared along the axes that a value has besides; this index adds them.
         more_axes = (..., *[tf.newaxis] * (mean.shape.rank - count.shape.rank))
         weights = (weights / tf.maximum(num, 1.0))[more_axes]
         batch_mean = tf.reduce_sum(weights * values, axis=0)
@@ -45,12 +64,91 @@ class RunningMoments:
         count.assign(count + num)
 
     def scale(self) -> tf.Tensor:
-        """1 / standard deviation, of the value's shape; 1 for what has never varied, such as returns before the first
+        """1 / standard deviation, [*shape] float32; 1 for what has never varied, such as returns before the first
         reward."""
-        variance = self.variables[1].value
+        variance = self.variance.value
         return tf.where(variance > 0, tf.math.rsqrt(tf.maximum(variance, SMALLEST_VARIANCE)), 1.0)
 
     def normalise(self, values: tf.Tensor) -> tf.Tensor:
-        """(value - mean) / standard deviation, clipped; float32."""
-        normalised = (tf.cast(values, tf.float32) - self.variables[0].value) * self.scale()
+        """[N, *shape] -> (value - mean) / standard deviation, clipped to +-MAX_DEVIATIONS; float32."""
+        check_tensor("values", values, None, [None, *self.mean.shape])
+        normalised = (tf.cast(values, tf.float32) - self.mean.value) * self.scale()
         return tf.clip_by_value(normalised, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+
+
+class ObservationStatistics:
+    """What torsos' inputs are normalised by: moments of numbers (--normalise_observations) and mean frames
+    (--centre_frames).
+
+    space: observation space without an action mask.
+    normalise_numbers: whether numbers are normalised. Frames, which are bytes, keep their scale.
+    centred: for each torso its convolutions that subtract the mean frame, by the place of their part in
+        tf.nest.flatten of the observation (`encoders.centred_convolutions`).
+    """
+
+    def __init__(self, space: gym.Space, normalise_numbers: bool, centred: list[dict[int, Convolution]]):
+        self._centred = centred
+        self._moments = {
+            i: RunningMoments(part.shape, name or "observation")
+            for i, (name, part) in enumerate(leaves(space).items())
+            if normalise_numbers and is_normalised(part) and part.shape is not None
+        }
+
+    @property
+    def moments_variables(self) -> list[keras.Variable]:
+        return [v for moments in self._moments.values() for v in moments.variables]
+
+    @property
+    def frame_variables(self) -> list[keras.Variable]:
+        """Mean frames and their counts; there are none before the convolutions are built."""
+        return [v for of_torso in self._centred for layer in of_torso.values() for v in layer.statistics]
+
+    def normalise(self, observation: Any) -> Any:
+        """[N, ...] observations, with their numbers normalised; convolutions subtract the mean frames by themselves."""
+        parts = tf.nest.flatten(observation)
+        for i, moments in self._moments.items():
+            parts[i] = moments.normalise(parts[i])
+        return tf.nest.pack_sequence_as(observation, parts)
+
+    def update(self, observation: Any) -> None:
+        """Takes rows of observations [T, B, ...] into the statistics."""
+        parts = tf.nest.flatten(observation)
+        for of_torso in self._centred:
+            for i, convolution in of_torso.items():
+                convolution.update_mean_frame(as_images(parts[i][-1]))  # One row is enough, for frames change little.
+        for i, moments in self._moments.items():
+            values = tf.reshape(parts[i], [-1, *parts[i].shape[2:]])
+            moments.update(values, tf.ones([tf.shape(values)[0]], tf.bool))
+
+
+class ReturnStatistics:
+    """Moments of discounted returns, for each task by itself (--normalise_returns).
+
+    One spread for all tasks would leave those with small returns without a gradient.
+    """
+
+    def __init__(self, num_tasks: int):
+        self._num_tasks = num_tasks
+        self._moments = RunningMoments((num_tasks,), "returns", (num_tasks,))
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return self._moments.variables
+
+    def scale(self, task: tf.Tensor) -> tf.Tensor:
+        """[B] int32 tasks -> [B] float32, 1 / the standard deviation of their returns; 1 before they varied."""
+        return tf.gather(self._moments.scale(), task)
+
+    def update(self, discounted_return: tf.Tensor, valid: tf.Tensor, task: tf.Tensor) -> None:
+        """discounted_return: [T, B] float32. valid: [T, B] bool, which of them count. task: [B] int32.
+
+        Raises ValueError when a dtype, rank or known size is wrong.
+        """
+        check_tensor("discounted_return", discounted_return, tf.float32, [None, None])
+        check_tensor("valid", valid, tf.bool, discounted_return.shape)
+        check_tensor("task", task, tf.int32, discounted_return.shape[1:])
+        of_task = tf.one_hot(task, self._num_tasks, on_value=True, off_value=False)  # [B, tasks]
+        counts = tf.reshape(valid[..., tf.newaxis] & of_task, [-1, self._num_tasks])
+        # Every task is shown every return; `counts` says which are its own.
+        returns = tf.repeat(tf.reshape(discounted_return, [-1, 1]), self._num_tasks, axis=1)
+        self._moments.update(returns, counts)

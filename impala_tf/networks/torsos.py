@@ -8,7 +8,7 @@ from impala_tf.spaces.observation_spaces import has_channels_first
 
 
 class FanInTruncatedNormal(keras.initializers.Initializer):
-    """Truncated normal with stddev scale / sqrt(fan_in), the paper's networks' initialisation (biases are 0).
+    """Truncated normal with stddev scale / sqrt(fan_in), the initialisation of the paper's networks (biases are 0).
 
     Keras' VarianceScaling would divide by the stddev that truncation leaves; this does not.
     """
@@ -28,12 +28,14 @@ class FanInTruncatedNormal(keras.initializers.Initializer):
 
 
 def dense(units: int, seed: int, activation: str | None = None, scale: float = 1.0) -> keras.layers.Dense:
+    """A fully connected layer with the paper's initialisation; `scale` multiplies its initial weights."""
     return keras.layers.Dense(units, activation=activation, kernel_initializer=FanInTruncatedNormal(seed, scale))
 
 
 def _conv(
     filters: int, kernel: int, seed: int, strides: int = 1, padding: str = "valid", centred: bool = False
 ) -> Convolution:
+    """A convolution with square kernels and the paper's initialisation."""
     initializer = FanInTruncatedNormal(seed)
     return Convolution(
         filters, kernel, strides=strides, padding=padding, kernel_initializer=initializer, centred=centred
@@ -41,25 +43,28 @@ def _conv(
 
 
 def as_floats(observation: tf.Tensor) -> tf.Tensor:
-    """float32; uint8 (frames) is divided by 255."""
+    """The observation as float32; uint8 (frames) is divided by 255."""
     if observation.dtype == tf.uint8:
         return tf.cast(observation, tf.float32) / 255.0
     return tf.cast(observation, tf.float32)
 
 
 def as_images(observation: tf.Tensor) -> tf.Tensor:
-    """[N, height, width, channels], also from channels first, as ALE stacks its frames. The type stays."""
+    """Images as [N, height, width, channels], also those with channels first, as ALE stacks its frames.
+
+    The dtype stays.
+    """
     height, width, channels = observation.shape[1:]
     if has_channels_first(observation.shape[1:]):
         channels, height, width = height, width, channels
-        # Over flat pixels; TensorFlow takes half as long again to transpose four axes.
+        # Pixels are flat here, because TensorFlow takes half as long again to transpose four axes.
         pixels = tf.transpose(tf.reshape(observation, [-1, channels, height * width]), [0, 2, 1])
         return tf.reshape(pixels, [-1, height, width, channels])
     return observation
 
 
 class MLPTorso(keras.layers.Layer):
-    """Fully connected layers on the flattened observation."""
+    """Fully connected layers on the flattened observation, each with the activation. [N, ...] -> [N, sizes[-1]]."""
 
     def __init__(self, sizes: tuple[int, ...], activation: str, seed: int):
         super().__init__()
@@ -72,7 +77,8 @@ class MLPTorso(keras.layers.Layer):
         return features
 
 
-# Convolutions without padding as (filters, kernel size, stride), then the units of a fully connected layer.
+# Each network: convolutions without padding as (filters, kernel size, stride), and the units of the fully connected
+# layer behind them.
 SHALLOW = (((16, 8, 4), (32, 4, 2)), 256)  # Figure 3, left.
 NATURE = (((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512)  # Mnih et al. 2015.
 MINATAR = (((16, 3, 1),), 128)  # Young & Tian 2019.
@@ -81,7 +87,7 @@ MINATAR = (((16, 3, 1),), 128)  # Young & Tian 2019.
 class ConvolutionalTorso(keras.layers.Layer):
     """Convolutions with ReLU, then a fully connected layer with ReLU. [N, height, width, channels] -> [N, units].
 
-    centred: see `Convolution`. first: the convolution that sees the frames.
+    centred: whether the first convolution subtracts the mean frame. first: the convolution that sees the frames.
     """
 
     def __init__(self, convolutions: tuple[tuple[int, int, int], ...], units: int, seed: int, centred: bool = False):
@@ -116,9 +122,9 @@ class ResidualBlock(keras.layers.Layer):
 
 
 class DeepTorso(keras.layers.Layer):
-    """Figure 3, right: three sections of Conv 3x3, MaxPool 3x3/2 and two residual blocks; FC 256.
+    """Figure 3, right: three sections of Conv 3x3, MaxPool 3x3/2 and two residual blocks, then ReLU, FC 256 and ReLU.
 
-    [N, height, width, channels] -> [N, 256]. centred, first: as of `ConvolutionalTorso`.
+    [N, height, width, channels] -> [N, 256]. centred, first: see `ConvolutionalTorso`.
     """
 
     def __init__(self, seed: int, centred: bool = False):
@@ -147,8 +153,31 @@ class DeepTorso(keras.layers.Layer):
         return tf.nn.relu(self._output(features))
 
 
+class Embedding(keras.layers.Embedding):
+    """Keras' Embedding, whose gradient is a tensor like that of any other weight.
+
+    TensorFlow's own gradient is IndexedSlices, a list of rows in which a row may come twice. A3C could not hand it on,
+    and the global norm of gradients would not add up the rows that are the same.
+    """
+
+    def call(self, indices):
+        return look_up(tf.convert_to_tensor(self.embeddings), indices)
+
+
+@tf.custom_gradient
+def look_up(table: tf.Tensor, indices: tf.Tensor):
+    """[R, F] float32, [...] integers -> rows of the table, [..., F]."""
+
+    def gradient(upstream):
+        rows = tf.reshape(upstream, [-1, table.shape[1]])
+        return tf.math.unsorted_segment_sum(rows, tf.reshape(indices, [-1]), table.shape[0]), None
+
+    return tf.gather(table, indices), gradient
+
+
 class InstructionEncoder(keras.layers.Layer):
-    """DMLab's language instruction: split on white space, hash to 1000 buckets, embed in 20, LSTM 64, last output.
+    """DMLab's language instruction: its words are hashed to 1000 buckets and embedded in 20 numbers each; an LSTM of 64
+    units reads them, and its last output is what counts.
 
     [N] string -> [N, 64].
     """
@@ -157,7 +186,7 @@ class InstructionEncoder(keras.layers.Layer):
 
     def __init__(self, seed: int):
         super().__init__()
-        self._embedding = keras.layers.Embedding(
+        self._embedding = Embedding(
             self.NUM_BUCKETS, 20, embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=seed)
         )
         self._lstm = keras.layers.LSTM(
@@ -168,7 +197,7 @@ class InstructionEncoder(keras.layers.Layer):
 
     def call(self, instruction):
         words = tf.strings.split(instruction)
-        # An empty instruction is one empty word, so that the LSTM always has a step to make.
+        # An empty instruction becomes one empty word, so that the LSTM always has a step to make.
         words = words.to_tensor(default_value="", shape=[None, None])
         words = tf.cond(tf.shape(words)[1] > 0, lambda: words, lambda: tf.expand_dims(instruction, 1))
         buckets = tf.strings.to_hash_bucket_fast(words, self.NUM_BUCKETS)

@@ -6,7 +6,7 @@ Box: float32 before it meets the bounds, in units in which finite bounds are -1 
 can be computed again exactly: a clipped or squashed action would not tell where it came from.
 Tuple, Dict: float32 [..., N], the parts' actions in the space's order, each flattened.
 
-`environment_actions.py` makes of these what an environment takes; `distributions.py` is the side of the policy.
+`environment_actions.py` makes of these what an environment takes; `distributions/` is the side of the policy.
 No TensorFlow is imported here: environments are stepped, and settings checked, without it.
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from impala_tf.config import Config, SettingError
+from impala_tf.config import SettingError
 from impala_tf.support.messages import with_place
 from impala_tf.support.startup import import_own
 
@@ -15,7 +15,7 @@ SUPPORTED = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Text", "Tuple",
 _ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 # The convolutions without padding need at least this height and width.
 SMALLEST_IMAGE = {"minatar": 3, "shallow": 20, "nature": 36, "deep": 1}
-# This key of a Dict observation, or of info, says which actions are possible; see `distributions.py`.
+# This key of a Dict observation, or of info, says which actions are possible; see `distributions/`.
 ACTION_MASK = "action_mask"
 
 
@@ -164,12 +164,12 @@ def has_channels_first(shape: Sequence[int]) -> bool:
     return shape[0] < min(shape[1:])
 
 
-def network_for(config: Config, space: gym.Space) -> str:
+def network_for(network: str, space: gym.Space) -> str:
     """What --network means for a leaf that is no text: the mlp for what is no image.
 
     auto becomes the paper's shallow network, for small images MinAtar's; module:function stays as it is.
     """
-    if ":" in config.network:
-        return config.network
-    candidates = ("shallow", "minatar") if config.network == "auto" else (config.network,)
+    if ":" in network:
+        return network
+    candidates = ("shallow", "minatar") if network == "auto" else (network,)
     return next((name for name in candidates if name in SMALLEST_IMAGE and is_image(space, name)), "mlp")

@@ -11,6 +11,7 @@ from impala_tf.evaluation.export import ExportedAgent, export
 from impala_tf.networks import Agent, DeepTorso, GRUCore, InstructionEncoder, LSTMCore, convolutions, make_agent
 from impala_tf.networks.agent import Trunk
 from impala_tf.networks.encoders import NestTorso
+from impala_tf.networks.heads import with_free_parameters
 from impala_tf.networks.torsos import SHALLOW, ConvolutionalTorso, FanInTruncatedNormal
 from impala_tf.spaces import distributions
 from tests.support.distributions import SEED
@@ -330,3 +331,13 @@ def test_empty_instructions_and_padding():
     for i, text in enumerate(["go left", "", "go to the red door"]):
         np.testing.assert_allclose(encoder(tf.constant([text]))[0], batch[i], rtol=1e-5, atol=1e-6)
     assert encoder(tf.constant(["", ""])).shape == (2, 64)
+
+
+def test_free_parameters_are_the_same_for_every_row():
+    made = tf.reshape(tf.range(12.0), [2, 3, 2])
+    free = tf.Variable([7.0, 8.0])
+    with tf.GradientTape() as tape:
+        parameters = with_free_parameters(made, free)
+    np.testing.assert_array_equal(parameters[..., :2], made)
+    np.testing.assert_array_equal(parameters[..., 2:], np.tile([7, 8], (2, 3, 1)))
+    np.testing.assert_array_equal(tape.gradient(parameters, free), [6, 6])

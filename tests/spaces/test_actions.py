@@ -115,7 +115,7 @@ def test_running_moments_that_count_each_entry():
     moments = RunningMoments((3,), "test", (3,))
     for part in range(4):
         rows = slice(10 * part, 10 * part + 10)
-        moments.update(tf.constant(values[rows]), tf.constant(counts[rows]))
+        moments.update(tf.repeat(values[rows], 3, axis=1), tf.constant(counts[rows]))
     mean, variance, count = (v.numpy() for v in moments.variables)
     for i in range(2):
         of_entry = values[counts[:, i], 0]

@@ -55,7 +55,7 @@ def test_names_of_parts_suit_a_saved_model():
 def test_which_boxes_are_images(shape, network):
     """Height and width must be large enough, wherever the channels stand."""
     space = gym.spaces.Box(0, 255, shape, np.uint8)
-    assert observation_spaces.network_for(Config(), space) == network
+    assert observation_spaces.network_for("auto", space) == network
     agent = make_agent(Config(separate_value_network=False), space, gym.spaces.Discrete(2))
     assert agent.variables
 
@@ -125,7 +125,7 @@ def test_each_part_reaches_the_policy():
     ],
 )
 def test_the_network_of_a_part(shape, dtype, network, expected):
-    assert observation_spaces.network_for(Config(network=network), gym.spaces.Box(0, 1, shape, dtype)) == expected
+    assert observation_spaces.network_for(network, gym.spaces.Box(0, 1, shape, dtype)) == expected
 
 
 @pytest.mark.parametrize("settings", [dict(), dict(dynamic_batching=True, core="lstm", core_size=8)])

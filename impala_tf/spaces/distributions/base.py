@@ -1,0 +1,79 @@
+"""What the distributions over spaces without parts share."""
+
+from typing import Any
+
+import gymnasium as gym
+import tensorflow as tf
+
+from impala_tf.spaces import action_spaces
+from impala_tf.spaces.distributions import tensors
+
+
+class SpaceDistribution:
+    """An `ActionDistribution` by way of a TFP distribution over *values*, which is made from the parameters.
+
+    A subclass says which distribution that is, and how actions and values follow from each other.
+    """
+
+    num_parameters: int
+    num_free_parameters = 0
+    encoding_size: int
+    mask_size = 0
+
+    def __init__(self, space: gym.Space):
+        spec = action_spaces.travelling_spec(space)
+        self.action_shape = spec.shape
+        self.action_dtype = tf.as_dtype(spec.dtype)
+        self._space = space
+
+    def _make_distribution(self, parameters: tf.Tensor) -> Any:
+        """[..., P] -> the TFP distribution over values."""
+        raise NotImplementedError
+
+    def _to_actions(self, values: tf.Tensor) -> tf.Tensor:
+        """Values -> actions [..., *action_shape] as they travel."""
+        raise NotImplementedError
+
+    def _to_values(self, actions: tf.Tensor) -> tf.Tensor:
+        """The inverse of `_to_actions`."""
+        raise NotImplementedError
+
+    def _encode_values(self, values: tf.Tensor) -> tf.Tensor:
+        """Values -> [..., E] float32."""
+        raise NotImplementedError
+
+    def _apply_checked_mask(self, parameters: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """`apply_mask` for a space that has masks; what it gets is of the right sizes."""
+        raise NotImplementedError
+
+    def _distribution(self, parameters: tf.Tensor) -> Any:
+        parameters = tensors.checked_vectors("parameters", parameters, tf.float32, self.num_parameters)
+        return self._make_distribution(parameters)
+
+    def _values(self, actions: tf.Tensor) -> tf.Tensor:
+        return self._to_values(tensors.checked_actions(actions, self.action_shape))
+
+    def sample(self, parameters: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return self._to_actions(self._distribution(parameters).sample(seed=tensors.checked_seed(seed)))
+
+    def mode(self, parameters: tf.Tensor) -> tf.Tensor:
+        return self._to_actions(self._distribution(parameters).mode())
+
+    def log_prob(self, parameters: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        return self._distribution(parameters).log_prob(self._values(actions))
+
+    def entropy(self, parameters: tf.Tensor) -> tf.Tensor:
+        return self._distribution(parameters).entropy()
+
+    def encode(self, actions: tf.Tensor) -> tf.Tensor:
+        return self._encode_values(self._values(actions))
+
+    def bounded(self, actions: tf.Tensor) -> tf.Tensor:
+        return tensors.checked_actions(actions, self.action_shape)
+
+    def apply_mask(self, parameters: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        if not self.mask_size:
+            raise NotImplementedError(f"{action_spaces.name_of(self._space)} has no action masks")
+        parameters = tensors.checked_vectors("parameters", parameters, tf.float32, self.num_parameters)
+        mask = tensors.checked_vectors("mask", mask, None, self.mask_size)
+        return self._apply_checked_mask(parameters, mask)

@@ -1,0 +1,58 @@
+"""Checks of parameters, masks, seeds and actions, and conversions between their shapes."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.support.checks import check_tensor
+
+
+def checked_seed(seed: tf.Tensor) -> tf.Tensor:
+    """The seed as a tensor; raises ValueError unless it is [2] int32."""
+    seed = tf.convert_to_tensor(seed)
+    check_tensor("seed", seed, tf.int32, [2])
+    return seed
+
+
+def checked_vectors(name: str, vectors: tf.Tensor, dtype: tf.DType | None, size: int) -> tf.Tensor:
+    """[..., size] as a tensor; raises ValueError when the dtype or the last dimension is another. None: any dtype."""
+    vectors = tf.convert_to_tensor(vectors)
+    check_tensor(name, vectors, dtype, [*vectors.shape[:-1], size])
+    return vectors
+
+
+def checked_actions(actions: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """[..., *shape] as a tensor; raises ValueError when the last dimensions are others.
+
+    The dtype is free, because numbers of a smaller type mean the same action.
+    """
+    actions = tf.convert_to_tensor(actions)
+    leading = actions.shape[: max(actions.shape.rank - len(shape), 0)]
+    check_tensor("actions", actions, None, [*leading, *shape])
+    return actions
+
+
+def flatten(actions: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """[..., *shape] -> [..., N]."""
+    if len(shape) == 1:
+        return actions
+    leading = tf.shape(actions)[: actions.shape.rank - len(shape)]
+    return tf.reshape(actions, tf.concat([leading, [int(np.prod(shape, dtype=int))]], axis=0))
+
+
+def unflatten(values: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """[..., N] -> [..., *shape], the inverse of `flatten`."""
+    if len(shape) == 1:
+        return values
+    return tf.reshape(values, tf.concat([tf.shape(values)[:-1], tf.constant(shape, tf.int32)], axis=0))
+
+
+def to_indices(actions: tf.Tensor, start: Any) -> tf.Tensor:
+    """Actions of any integer dtype, which count from `start`, as int32 from 0."""
+    return tf.cast(tf.cast(actions, tf.int64) - start, tf.int32)
+
+
+def from_indices(indices: tf.Tensor, start: Any, dtype: tf.DType) -> tf.Tensor:
+    """The inverse of `to_indices`."""
+    return tf.cast(tf.cast(indices, tf.int64) + start, dtype)
