@@ -12,7 +12,10 @@ NUM_RESAMPLES = 2000
 
 
 def check_installed(several: bool, picture: bool) -> None:
-    """Raises SettingError that names the extra of what is needed."""
+    """Raises SettingError that names the extra to install.
+
+    several: whether several exports are aggregated. picture: whether a picture is drawn.
+    """
     for flag, package, needed, extra in (
         ("saved_model", "scipy", several, "evaluation"),
         ("picture", "matplotlib", picture, "plots"),
@@ -25,11 +28,14 @@ def check_installed(several: bool, picture: bool) -> None:
 
 
 def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
-    """scores: [num_runs, num_tasks]. Estimate and 95 % interval by name: iqm, median and mean.
+    """Estimate and 95 % interval of three statistics, by name.
 
-    iqm: the mean of the middle half of all scores. median, mean: over tasks, of each task's mean over runs, as in the
-    paper's table 4. The bootstrap draws runs anew within each task; with a single run there is nothing to draw, and the
-    interval is None.
+    iqm: the mean of the middle half of all scores.
+    median, mean: those over tasks of each task's mean over runs, as in the paper's table 4.
+
+    The bootstrap draws runs anew within each task. A single run leaves nothing to draw: the interval is None.
+
+    scores: [num_runs, num_tasks] float. seed: the seed of the bootstrap.
     """
     from scipy import stats
 
@@ -37,25 +43,30 @@ def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
     draws = np.random.default_rng(seed).integers(num_runs, size=(NUM_RESAMPLES, num_runs, num_tasks))
     resampled = np.take_along_axis(np.broadcast_to(scores, draws.shape), draws, axis=1)
 
-    def all_metrics(x: np.ndarray) -> dict[str, np.ndarray]:
-        """x: [..., num_runs, num_tasks]."""
-        of_tasks = x.mean(axis=-2)
+    def estimates_of(x: np.ndarray) -> dict[str, np.ndarray]:
+        """x: [..., num_runs, num_tasks]; the estimates are [...]."""
+        task_means = x.mean(axis=-2)
         iqm = stats.trim_mean(x.reshape(*x.shape[:-2], -1), 0.25, axis=-1)
-        return dict(iqm=iqm, median=np.median(of_tasks, axis=-1), mean=of_tasks.mean(axis=-1))
+        return dict(iqm=iqm, median=np.median(task_means, axis=-1), mean=task_means.mean(axis=-1))
 
-    intervals = {name: np.percentile(values, [2.5, 97.5]) for name, values in all_metrics(resampled).items()}
+    intervals = {name: np.percentile(values, [2.5, 97.5]) for name, values in estimates_of(resampled).items()}
     return {
         name: dict(estimate=float(value), interval_95=[float(x) for x in intervals[name]] if num_runs > 1 else None)
-        for name, value in all_metrics(scores).items()
+        for name, value in estimates_of(scores).items()
     }
 
 
 def matrix(results: list[dict], score: str) -> np.ndarray:
-    """[num_runs, num_tasks] of the results' tasks[task][score]. Raises SettingError when a task has fewer runs."""
+    """The scores of all exports as [num_runs, num_tasks] float.
+
+    results: see `reports.result_of`. score: the name of a statistic of a task, "mean" or "normalised".
+
+    Raises SettingError when a task has fewer runs than another.
+    """
     by_task: dict[str, list[float]] = {}
     for result in results:
-        for task, of_task in result["tasks"].items():
-            by_task.setdefault(task, []).append(of_task[score])
+        for task, statistics in result["tasks"].items():
+            by_task.setdefault(task, []).append(statistics[score])
     counts = {task: len(scores) for task, scores in by_task.items()}
     if len(set(counts.values())) > 1:
         text = ", ".join(f"{count} of {task}" for task, count in counts.items())
@@ -74,26 +85,27 @@ def draw(results: list[dict], aggregated: dict[str, Any] | None, path: pathlib.P
     import matplotlib.pyplot as plt
 
     rows = [
-        (f"{pathlib.Path(result['saved_model']).parent.name}  {task}", of_task["mean"], of_task["interval_95"])
+        (f"{pathlib.Path(result['saved_model']).parent.name}  {task}", statistics["mean"], statistics["interval_95"])
         for result in results
-        for task, of_task in result["tasks"].items()
+        for task, statistics in result["tasks"].items()
     ]
     panels = 1 if aggregated is None else 2
     figure, axes = plt.subplots(
         panels, 1, figsize=(8, 1.6 + 0.35 * len(rows) + 1.2 * (panels - 1)), squeeze=False,
         gridspec_kw={"height_ratios": [max(2, len(rows)), 2.5][:panels]},
     )  # fmt: skip
-    _dots(axes[0, 0], rows, "mean return of an episode, 95 % interval")
+    _draw_dots(axes[0, 0], rows, "mean return of an episode, 95 % interval")
     if aggregated is not None:
         what = "normalised score" if aggregated["score"] == "normalised" else "return"
         summary = [(name, x["estimate"], x["interval_95"]) for name, x in aggregated["aggregate"].items()]
-        _dots(axes[1, 0], summary, f"{what} over runs and tasks, 95 % interval")
+        _draw_dots(axes[1, 0], summary, f"{what} over runs and tasks, 95 % interval")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def _dots(axis, rows: list[tuple], label: str) -> None:
+def _draw_dots(axis, rows: list[tuple], label: str) -> None:
+    """Draws a line of the picture for each row (name, value, interval or None)."""
     for i, (_, value, interval) in enumerate(rows):
         if interval:
             axis.plot(interval, [i, i], color="tab:blue", linewidth=6, alpha=0.35, solid_capstyle="butt")

@@ -1,4 +1,4 @@
-"""SavedModel out and in. The export needs plain TensorFlow only: no impala_tf, no log directory."""
+"""Writes an agent as a SavedModel and loads it. Whoever uses it needs plain TensorFlow only, no impala_tf."""
 
 import json
 import pathlib
@@ -21,7 +21,7 @@ from impala_tf.support.messages import one_line
 
 
 def input_names(space: gym.Space) -> list[str]:
-    """Of the observation's parts in the signature `step`, in the order of tf.nest.flatten."""
+    """The names of the observation's parts in the signature `step`, in the order of tf.nest.flatten."""
     return [f"observation_{name}" if name else "observation" for name in leaves(space)]
 
 
@@ -76,17 +76,19 @@ class _Export(tf.Module):
 
 
 def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
-    """Writes a SavedModel with the signatures `initial_state` and `step`; replaces an earlier one at the end.
+    """Writes a SavedModel with two signatures; it replaces an earlier one at the end. Results are dicts by name.
 
-    initial_state(batch_size: [] int32) -> core_state [B, S].
-    step(observation [B, ...], reward [B] float32, last_action [B], first [B] bool, core_state [B, S], seed [2] int32)
-    -> action (sampled; the same seed gives the same), greedy_action, policy_parameters [B, P], baseline [B],
-    core_state. All as dicts by name. The parts
-    of a Dict or Tuple observation are inputs of their own, observation_NAME. environment_action and
-    greedy_environment_action are what a Box environment takes, in its bounds, where `action` is to be given back as
-    last_action; of a Tuple or Dict one flat vector; else the same.
+    initial_state(batch_size: [] int32) -> core_state: [B, S] float32.
 
-    info: settings that `evaluate` wants to know, kept beside the model as JSON.
+    step(observation: [B, ...], reward: [B] float32, last_action: [B, ...], first: [B] bool, core_state: [B, S] float32,
+    seed: [2] int32) -> action, greedy_action: [B, ...], policy_parameters: [B, P], baseline: [B], core_state: [B, S],
+    environment_action, greedy_environment_action: [B, ...].
+
+    The parts of a Dict or Tuple observation are inputs of their own, observation_NAME. `action` is sampled by the seed.
+    It is given back as `last_action`; `environment_action` is what the environment takes: for a Box the action within
+    its bounds, for a Tuple or Dict one flat vector, for other spaces the same as `action`.
+
+    info: what `evaluate` wants to know, kept beside the model as JSON.
     """
     # saved_model.save would track a Keras agent; a module of bare variables and functions is all that is needed.
     module = _Export(agent)
@@ -100,13 +102,13 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
 
 
 class ExportedAgent:
-    """An export, loaded, as numpy in and tensors out. Raises SettingError when it cannot be loaded."""
+    """An export that was loaded, as a `playing.Player`. Raises SettingError when it cannot be loaded."""
 
     def __init__(self, directory: pathlib.Path):
         try:
             self._model = tf.saved_model.load(str(directory))
             self._step = self._model.signatures["step"]
-            # An older export takes no seed: its own generator makes other samples in each process.
+            # Exports of the first version take no seed: they sample otherwise in each process.
             self._takes_seed = "seed" in self._step.structured_input_signature[1]
             self._initial_state = self._model.signatures["initial_state"]
             self._names = observation_inputs(directory)

@@ -10,36 +10,45 @@ import tqdm
 from impala_tf.environments import VectorEnvironment
 from impala_tf.types import EnvOutput
 
-NUM_ENVIRONMENTS = 16
-NUM_RESAMPLES = 10_000  # Of the bootstrap.
-RESAMPLES_AT_ONCE = 100
+NUM_ENVIRONMENTS = 16  # Episodes are played in so many environments at once.
+NUM_RESAMPLES = 10_000  # The bootstrap draws so many samples,
+RESAMPLES_AT_ONCE = 100  # in blocks of so many: all at once would take gigabytes for many episodes.
 
 
 class Player(Protocol):
-    """An agent as `play` needs it: an `ExportedAgent`, or one that is still being trained."""
+    """What `play` needs of an agent; an `ExportedAgent` and an `AgentPlayer` have it."""
 
     def initial_state(self, batch_size: int) -> Any: ...
 
     def initial_action(self, batch_size: int) -> np.ndarray: ...
 
     def step(self, observation, reward, last_action, first, core_state, seed) -> dict[str, Any]:
-        """The action of one row. seed: [2] int32, seed of the sampled action.
+        """Chooses the actions of one row.
+
+        observation, reward, first: [B, ...], the row, see `types.EnvOutput`.
+        last_action: [B, ...], the actions that led to it.
+        core_state: [B, S] float32, the state that the row before gave.
+        seed: [2] int32, the seed of the sampled actions.
 
         Returns tensors by name: action, greedy_action, core_state and what else there is.
         """
 
 
 class Episodes(NamedTuple):
-    """returns: [E] float, undiscounted. lengths: [E] int, agent steps."""
+    """Whole episodes.
+
+    returns: [E] float, sums of the rewards, neither discounted nor clipped.
+    lengths: [E] int, agent steps.
+    """
 
     returns: np.ndarray
     lengths: np.ndarray
 
 
 def quotas(num_episodes: int, num_envs: int) -> np.ndarray:
-    """How many episodes each environment plays, [num_envs]: fixed beforehand.
+    """How many episodes each environment plays, [num_envs] int.
 
-    Taking the first `num_episodes` that end anywhere would favour short ones.
+    It is fixed beforehand: taking the first `num_episodes` that end anywhere would favour short ones.
     """
     return np.full(num_envs, num_episodes // num_envs) + (np.arange(num_envs) < num_episodes % num_envs)
 
@@ -55,8 +64,10 @@ def play(
 ) -> Episodes:
     """Plays `num_episodes`, spread over the environments by `quotas`.
 
-    seed: seed of the sampled actions.
-    on_row(EnvOutput, step outputs) is called after each policy call; what it raises ends the play.
+    greedy: whether the most probable actions are taken instead of sampled ones.
+    seed: the seed of the sampled actions; the environments have their own.
+    on_row: called with the row and the player's outputs after each step of the player; what it raises ends the play.
+    show_progress: whether a bar is shown on a terminal.
     """
     left = quotas(num_episodes, environment.num_envs)
     returns: list[float] = []
@@ -65,7 +76,7 @@ def play(
     action = agent.initial_action(environment.num_envs)
     row = environment.reset()
     seeds = (row_seed(seed, number) for number in itertools.count())
-    # None: on a terminal only.
+    # To tqdm None means that the bar is shown on a terminal only.
     disable = None if show_progress else True
     with tqdm.tqdm(total=num_episodes, unit="episodes", disable=disable, leave=False) as bar:
         while True:
@@ -84,15 +95,20 @@ def play(
 
 
 def row_seed(seed: int, number: int) -> np.ndarray:
-    """[2] int32, the seed of the actions at a row. seed: seed of the whole play. number: the row's number."""
+    """The seed of the actions at a row, [2] int32.
+
+    seed: the seed of the whole play. number: the number of the row in it, from 0 on.
+    """
     return np.random.SeedSequence([seed, number]).generate_state(2).astype(np.int32)
 
 
 def episode_statistics(episodes: Episodes, seed: int) -> dict[str, Any]:
-    """Mean, standard error, 95 % interval (bootstrap of the mean), min and max of the returns; lengths."""
+    """Mean, standard error, 95 % interval, minimum and maximum of the returns, and the same of lengths, by name.
+
+    seed: the seed of the bootstrap, by which the interval of the mean is found.
+    """
     returns = episodes.returns
     random = np.random.default_rng(seed)
-    # In blocks: all at once would take gigabytes for many episodes.
     blocks = (
         random.choice(returns, (RESAMPLES_AT_ONCE, len(returns))) for _ in range(0, NUM_RESAMPLES, RESAMPLES_AT_ONCE)
     )

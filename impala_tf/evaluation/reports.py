@@ -34,12 +34,13 @@ def aggregate_results(results: list[dict[str, Any]], seed: int) -> dict[str, Any
 
     seed: the seed of the bootstrap.
     """
-    statistics = [of_task for result in results for of_task in result["tasks"].values()]
-    score = "normalised" if all("normalised" in of_task for of_task in statistics) else "mean"
+    all_statistics = [statistics for result in results for statistics in result["tasks"].values()]
+    score = "normalised" if all("normalised" in statistics for statistics in all_statistics) else "mean"
     return dict(score=score, aggregate=aggregate.aggregate(aggregate.matrix(results, score), seed))
 
 
 def print_result(result: dict[str, Any]) -> None:
+    """Prints three lines for each task, and one for the normalised scores of several."""
     actions = "greedy" if result["greedy"] else "sampled"
     for task, x in result["tasks"].items():
         normalised = f", normalised {x['normalised']:.3f}" if "normalised" in x else ""
@@ -59,6 +60,7 @@ def print_result(result: dict[str, Any]) -> None:
 
 
 def print_aggregate(aggregated: dict[str, Any]) -> None:
+    """Prints a line for each estimate of `aggregate_results`."""
     what = "normalised scores" if aggregated["score"] == "normalised" else "returns"
     print(f"all exports, of the {what}:")
     for name, x in aggregated["aggregate"].items():

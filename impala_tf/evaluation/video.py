@@ -1,4 +1,4 @@
-"""An episode as MP4 or GIF: the frame, and beside it what the agent thinks of it."""
+"""Draws an episode as MP4 or GIF: the environment's frame, and beside it what the agent makes of it."""
 
 import os
 import pathlib
@@ -13,17 +13,15 @@ from impala_tf.evaluation.playing import Player, play
 from impala_tf.support.messages import one_line
 from impala_tf.types import EnvOutput
 
-HEIGHT = 480  # Pixels of the picture.
-PANEL_WIDTH = 320
-MAX_FRAME_WIDTH = 960
-CURVE_STEPS = 200  # Steps that the curve of the baseline looks back.
+HEIGHT, PANEL_WIDTH, MAX_FRAME_WIDTH = 480, 320, 960  # Pixels.
+CURVE_STEPS = 200  # The curve of the baseline looks so many steps back.
 MARGIN = 12
 LINE = 14
 BLACK, GREY, BLUE, RED, GREEN = (0, 0, 0), (190, 190, 190), (31, 119, 180), (214, 39, 40), (44, 160, 44)
 
 
 def check(video: pathlib.Path) -> None:
-    """Raises SettingError for what a user can get wrong."""
+    """Raises SettingError when the path is not that of a video, or a package is missing."""
     if video.suffix not in (".mp4", ".gif") or not video.parent.is_dir():
         raise SettingError(f"--video={video}: must be a .mp4 or .gif file in a directory that exists")
     try:
@@ -35,10 +33,10 @@ def check(video: pathlib.Path) -> None:
 
 
 def check_drawable(video: pathlib.Path, config: Config, task: int) -> None:
-    """Raises SettingError when the environment gives no picture."""
+    """Raises SettingError when the environment gives no picture. task: the index of one of the config's tasks."""
     reason = "it gives no picture"
     try:
-        environment = _make(config, task, seed=0)
+        environment = _make_environment(config, task, seed=0)
         environment.reset()
         picture: Any = environment.render()
         environment.close()
@@ -51,17 +49,19 @@ def check_drawable(video: pathlib.Path, config: Config, task: int) -> None:
         raise SettingError(f"--video={video}: {config.env_id} cannot be drawn ({reason})")
 
 
-def _make(config: Config, task: int, seed: int) -> environments.VectorEnvironment:
+def _make_environment(config: Config, task: int, seed: int) -> environments.VectorEnvironment:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display to draw into an array.
     return environments.make_vector_environment(config, seed, task, 1, render_mode="rgb_array", whole_games=True)
 
 
 def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, path: pathlib.Path) -> None:
-    """Plays one episode and writes it as it goes; the format is that of the path's suffix. task: which of the
-    config's."""
+    """Plays one episode and writes it as it goes, in the format of the path's suffix.
+
+    task: the index of one of the config's tasks.
+    """
     import imageio.v2 as imageio
 
-    environment = _make(config, task, seed)
+    environment = _make_environment(config, task, seed)
     panel = Panel(environment.action_space, environment.action_names)
     fps = environment.frames_per_sec / config.num_action_repeats
     if path.suffix == ".gif":
@@ -81,8 +81,10 @@ def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, pa
 class Panel:
     """Draws reward, return, the baseline over the last steps, and the policy.
 
-    Of a Discrete space the probabilities of the actions, of others the numbers of the action that is taken.
-    action_names: in the order of the policy's logits; empty: numbers.
+    The policy of a Discrete space is drawn as the probabilities of its actions, another as the numbers of the action
+    that is taken.
+
+    action_names: names in the order of the policy's logits; an empty list means that numbers are drawn.
     """
 
     def __init__(self, action_space: gym.Space, action_names: list[str]):
@@ -92,9 +94,9 @@ class Panel:
         self._rewards: list[float] = []
 
     def add(self, row: EnvOutput, step: dict, prefix: str) -> None:
-        """A row of one environment, and the policy's outputs for it, as `ExportedAgent.step` gives them.
+        """Takes in a row of one environment and the policy's outputs for it, as `ExportedAgent.step` gives them.
 
-        prefix: "greedy_" or "", of the action that is taken.
+        prefix: "greedy_" or "", the kind of action that is taken.
         """
         self._values.append(float(step["baseline"][0]))
         self._rewards.append(float(row.reward[0]))
@@ -103,11 +105,13 @@ class Panel:
         self._action = step[f"{prefix}environment_action"].numpy()[0]
 
     def beside(self, frame: np.ndarray) -> np.ndarray:
-        """frame: [height, width, 3] uint8, or floats from 0 to 1 -> [HEIGHT, width, 3] uint8, the frame scaled and the
-        panel to its right."""
+        """The frame, scaled, with the panel to its right: [HEIGHT, width, 3] uint8.
+
+        frame: [height, width, 3] uint8, or floats from 0 to 1.
+        """
         from PIL import Image, ImageDraw
 
-        if frame.dtype.kind == "f":  # MinAtar's.
+        if frame.dtype.kind == "f":  # MinAtar gives floats.
             frame = np.clip(frame, 0, 1) * 255
         frame = frame.astype(np.uint8)
         height, width = frame.shape[:2]
@@ -150,7 +154,7 @@ class Panel:
         probabilities = np.exp(self._parameters - self._parameters.max())
         probabilities /= probabilities.sum()
         names = self._names
-        if len(names) != len(probabilities):  # Or the agent plays games with other actions, too.
+        if len(names) != len(probabilities):  # An agent of several games has actions that this one lacks.
             names = [str(self._start + i) for i in range(len(probabilities))]
         pitch = min(20.0, (bottom - top) / len(names))
         start = left + 100

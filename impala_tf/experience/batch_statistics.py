@@ -1,4 +1,4 @@
-"""What is read off a batch before the learner sees it: steps, policy versions, and the episodes that ended in it."""
+"""Statistics that are read off a batch before the learner sees it: steps, policy versions, and ended episodes."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,14 @@ from impala_tf.types import Array, Unroll
 
 
 class BatchStatistics(NamedTuple):
-    """What is read off a batch before the learner sees it.
+    """Statistics of a batch of B unrolls, in which E episodes ended.
 
-    num_steps: valid agent steps. versions: [G, B / G] int64, policy versions.
-    actors, tasks, returns, lengths: [E], of the episodes that ended in the batch; undiscounted and unclipped.
+    num_steps: the number of agent steps without those that only reset an environment.
+    versions: [G, B / G] int64, the version of the weights that each unroll was made with.
+    actors: [E] int32, the actor of each episode.
+    tasks: [E] int32, its task.
+    returns: [E] float32, the sum of its rewards, neither discounted nor clipped.
+    lengths: [E] int32, its agent steps.
     """
 
     num_steps: int
@@ -23,10 +27,13 @@ class BatchStatistics(NamedTuple):
 
 
 def batch_statistics(batch: Unroll) -> BatchStatistics:
-    """batch: from the queue, in groups [G, T + 1, B / G, ...], on the CPU."""
+    """Reads the statistics off a batch.
+
+    batch: unrolls as the queue gives them, in groups [G, T + 1, B / G, ...], on the CPU.
+    """
     rows = batch.env_outputs
-    # An episode ended in the row before a `first` one. (A terminated row may be a lost life.) Row 0 is the last row of
-    # the unroll before, whose statistics looked at whether it is `first`.
+    # An episode ended in the row before a `first` one; a row that is terminated may be a lost life. Row 0 was the last
+    # row of the unroll before, and it was counted there when it is `first`.
     begins = rows.first.numpy()[:, 1:]
 
     def of_unroll(leaf: Array) -> np.ndarray:

@@ -2,19 +2,21 @@
 
 from typing import NamedTuple
 
-# A side that waits for less than this part of its time is what the other side waits for.
-_MUCH = 0.3
+# A side that waits for less than this part of its time is the one that the other side waits for.
+LONG_WAIT = 0.3
 
 
 class Seconds(NamedTuple):
-    """Summed over the run.
+    """Seconds of each kind of work and waiting, summed over the run and over all actors.
 
-    wait, update: the learner's, waiting for a batch and learning from it. In A3C the workers', waiting for the shared
-    weights and applying gradients to them.
-    weights, turn, act, put: of all actors together, waiting for new weights (A2C) and for their turn, making unrolls,
-    and handing them to the queue.
-    environment: the part of `act` inside the environments' step.
-    gradient: of A3C's workers, computing gradients.
+    wait: the learner waits for a batch; in A3C the workers wait for the shared weights.
+    update: the learner learns from a batch; in A3C the workers apply gradients to the shared weights.
+    weights: actors wait for new weights (A2C).
+    turn: actors wait for their turn.
+    act: actors make unrolls.
+    put: actors hand unrolls to the queue.
+    environment: the environments step; it is a part of `act`.
+    gradient: A3C's workers compute gradients.
     """
 
     wait: float
@@ -28,9 +30,9 @@ class Seconds(NamedTuple):
 
 
 def explain(seconds: Seconds, rows_per_call: int, batch_size: int, architecture: str = "impala") -> str:
-    """Two lines: the figures, and what is the limit and what to try.
+    """Two lines: the figures, and which part is the limit and what to try.
 
-    rows_per_call: environments in one policy call. batch_size: unrolls in a batch.
+    rows_per_call: the number of environments in one policy call. batch_size: the number of unrolls in a batch.
     """
     if seconds.wait + seconds.update == 0:
         return "no update was timed"
@@ -45,12 +47,12 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int, architecture:
         f"actors: {blocked:.0%} handing unrolls to the queue{f', {idle:.0%} waiting for new weights' * (idle > 0.01)}; "
         f"acting: {in_environment:.0%} environment, {1 - in_environment:.0%} policy"
     )
-    if waited < _MUCH:
+    if waited < LONG_WAIT:
         verdict = (
             f"the learner is the limit (batches of {batch_size} unrolls): a larger --batch_size or --unroll_length, "
             "--xla=on, a smaller network or a GPU"
         )
-    elif blocked > _MUCH:
+    elif blocked > LONG_WAIT:
         verdict = (
             "the queue is the limit, both sides wait for it: a larger --queue_capacity, "
             "a --batch_size that divides or is divided by --num_envs_per_actor, smaller observations"
@@ -65,13 +67,13 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int, architecture:
             f"the policy is the limit (calls of {rows_per_call} rows): {more_rows}, or use a smaller network, or "
             "--dynamic_batching on a GPU"
         )
-    if idle > _MUCH and waited > _MUCH:
+    if idle > LONG_WAIT and waited > LONG_WAIT:
         verdict += "; actors and learner wait for each other, which --architecture=impala avoids"
     return f"{figures}\n{verdict}"
 
 
 def explain_workers(seconds: Seconds, rows_per_call: int) -> str:
-    """The same for A3C, where the workers do everything."""
+    """The same two lines for A3C, where the workers do everything."""
     if seconds.update == 0:
         return "no update was timed"
     parts = {
@@ -81,10 +83,10 @@ def explain_workers(seconds: Seconds, rows_per_call: int) -> str:
         "updating them": seconds.update,
         "waiting for a turn to act": seconds.turn,
     }
-    whole = sum(parts.values())
+    total = sum(parts.values())
     in_environment = _share(seconds.environment, seconds.act)
     figures = (
-        f"workers: {', '.join(f'{_share(part, whole):.0%} {name}' for name, part in parts.items())}; "
+        f"workers: {', '.join(f'{_share(part, total):.0%} {name}' for name, part in parts.items())}; "
         f"acting: {in_environment:.0%} environment, {1 - in_environment:.0%} policy"
     )
     if seconds.gradient + seconds.update + seconds.wait > seconds.act:
@@ -101,5 +103,5 @@ def explain_workers(seconds: Seconds, rows_per_call: int) -> str:
     return f"{figures}\n{verdict}"
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else 0.0
+def _share(part: float, total: float) -> float:
+    return part / total if total > 0 else 0.0

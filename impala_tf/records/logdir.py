@@ -1,4 +1,4 @@
-"""The log directory: what is in it, whether a run may use it, and how it is resumed. No TensorFlow here."""
+"""The log directory: what is in it, whether a run may use it, and how it is resumed."""
 
 import contextlib
 import datetime
@@ -14,17 +14,18 @@ from impala_tf.records.tables import TABLES
 
 SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
-INFO_FILE = "impala_tf.json"  # Beside saved_model.pb: what evaluate wants to know.
+INFO_FILE = "impala_tf.json"  # It lies beside saved_model.pb and says what `evaluate` wants to know.
 BEST_MODEL = "best_model"
 
 
 class LogDir:
     """A log directory that was checked before anything is written into it.
 
-    checkpoint: (arrays, info) to resume from, or None.
+    path: the directory. checkpoints: the directory of its checkpoints.
+    checkpoint: (arrays, info) to resume from; None means a new run.
+    warn: a function that gets one line for each damaged checkpoint that is passed over, and for changed settings.
 
     Raises SettingError when it cannot be written, belongs to another network, or has only damaged checkpoints.
-    warn: gets one line for each damaged checkpoint that is passed over, and one for settings that have changed.
     """
 
     def __init__(self, config: Config, warn: Callable[[str], None]):
@@ -78,7 +79,7 @@ class LogDir:
         return f"LogDir({str(self.path)!r})"
 
     def remove_if_empty(self) -> None:
-        """Of a run that never began; a directory that was there before it stays."""
+        """Removes the directory of a run that never began; one that was there before the run stays."""
         if self._is_new:
             with contextlib.suppress(OSError):
                 self.path.rmdir()

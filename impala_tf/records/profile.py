@@ -6,11 +6,12 @@ import tensorflow as tf
 
 from impala_tf.records.metrics import Metrics
 
-START_SECS, SECS = 1.0, 2.0  # Since this process' first update, and how long: a second of CartPole is some MiB.
+START_SECS = 1.0  # The trace begins so long after this process' first update,
+SECS = 2.0  # and is so long: a second of CartPole makes some MiB.
 
 
 class Profile:
-    """Call `tick` now and then; it starts the trace and ends it.
+    """A trace that `tick`, called now and then, starts and ends.
 
     TensorFlow's own ops are in the trace, and every block that `Metrics.timer` times, by its name.
     """
@@ -22,6 +23,7 @@ class Profile:
         self.done = False
 
     def tick(self) -> None:
+        """Starts or ends the trace when it is time to."""
         seconds = self._metrics.seconds_here
         if self.done or seconds < START_SECS:
             return
