@@ -23,7 +23,7 @@ class RunningMoments:
     count_shape: leading part of `shape`; each entry of it is counted by itself.
 
     mean, variance: `shape`, float32. count: `count_shape`, float32. None of them is trained. Before the first `update`
-    values are not changed by `normalise`.
+    the mean is 0 and the variance 1, so that `normalise` does no more than to clip.
     """
 
     def __init__(self, shape: tuple[int, ...], name: str, count_shape: tuple[int, ...] = ()):

@@ -425,3 +425,15 @@ def test_a_seed_of_the_wrong_kind_is_refused():
             distribution.sample(parameters, 7)
         with pytest.raises(ValueError, match="seed must be int32, got int64"):
             distribution.sample(parameters, np.zeros(2, np.int64))
+
+
+def test_wrong_actions_and_parameters_are_named():
+    for name in ("multi_discrete", "nested"):
+        distribution = distributions.for_space(SPACES[name])
+        parameters, shape = random_parameters(distribution, 5), [5, *distribution.action_shape]
+        with pytest.raises(ValueError, match=r"^actions must have shape"):
+            distribution.log_prob(parameters, np.zeros([*shape[:-1], shape[-1] + 1], np.float32))
+        with pytest.raises(ValueError, match=r"^actions must have shape"):
+            distribution.encode(np.zeros([*shape[:-1], 1], np.float32))
+        with pytest.raises(ValueError, match=r"^parameters must be float32, got int32"):
+            distribution.mode(parameters.astype(np.int32))
