@@ -32,8 +32,9 @@ WITHOUT_TENSORFLOW = (
     *("spaces.observation_spaces", "spaces.action_spaces"),
     *("support.messages", "support.startup", "support.signals", "support.threads", "support.command_line"),
     *("support.flag_files", "support.help_text"),
-    *("records.checkpoints", "records.logdir"),
-    *("evaluation.playing", "evaluation.aggregate", "evaluation.video"),
+    *("records.checkpoints", "records.logdir", "records.files", "records.tables", "records.best_weights"),
+    *("evaluation.playing", "evaluation.aggregate", "evaluation.video", "evaluation.exported_settings"),
+    *("evaluation.protocols", "evaluation.reports", "evaluation.evaluate_exports"),
 )
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from impala_tf import environments
+from impala_tf import environments, experiment
 from impala_tf.config import Config, SettingError, environment_settings
 from impala_tf.evaluation import evaluate_exports, protocols
 from impala_tf.evaluation.evaluate_exports import Options
@@ -31,7 +31,7 @@ def stranger(tmp_path, monkeypatch):
     yield write
     for name in [name for name in sys.modules if name.partition(".")[0] == "pong"]:
         del sys.modules[name]
-    environments.forget()
+    environments.clear_caches()
 
 
 @pytest.mark.parametrize("env_id", ["", "CartPole-v1", "evil:X-v0"])
@@ -120,3 +120,14 @@ def test_a_file_that_is_no_description_is_one_line(stranger, content):
     with pytest.raises(SettingError, match=r"cannot be loaded .impala_tf.json: ") as error:
         protocols.evaluation_config(directory)
     assert "\n" not in str(error.value)
+
+
+def test_mode_test_trusts_the_modules_of_its_env_id(stranger, monkeypatch):
+    asked = []
+    monkeypatch.setattr(evaluate_exports, "run", lambda *arguments, flag: asked.append(arguments))
+    for env_id in ("own:A,other.module:B", "CartPole-v1"):
+        experiment.test(Config(mode="test", logdir="x", env_id=env_id))
+    (_, first), (_, second) = asked
+    assert first.trusted_modules == {"own", "other.module"}
+    assert first.env_id == "", "the export says what is played"
+    assert second.trusted_modules == set()
