@@ -80,6 +80,28 @@ class Unroll(NamedTuple):
     task: Array
 
 
+class NetworkOutputs(NamedTuple):
+    """What a network says about the rows of an unroll.
+
+    parameters: [T + 1, B, P] float32, parameters of the policy's action distribution.
+    baselines: [T + 1, B] float32, value estimates V.
+    """
+
+    parameters: Array
+    baselines: Array
+
+
+class LossCosts(NamedTuple):
+    """Weights of the terms of a loss, scalars float32; inputs of the learner's graph, so they may change in a run.
+
+    entropy: weight of the entropy bonus (--entropy_cost).
+    baseline: weight of the baseline loss (--baseline_cost).
+    """
+
+    entropy: Array
+    baseline: Array
+
+
 TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters")
 
 

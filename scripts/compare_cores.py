@@ -23,6 +23,7 @@ def make_update(config, form: str):
     """A callable that makes an update with random inputs. form: plain, ours or written out."""
     import tensorflow as tf
 
+    from impala_tf.algorithms import make_algorithm
     from impala_tf.experience.unroll_spec import unroll_spec
     from impala_tf.experience.unroll_writer import UnrollWriter
     from impala_tf.learning.learner import Learner
@@ -57,7 +58,7 @@ def make_update(config, form: str):
         elif form == "written out":
             trunk.core.unroll = functools.partial(written_out_core, trunk.core.unroll)
     agent = Agent(distributions.for_space(gym.spaces.Discrete(NUM_ACTIONS)), trunks, space, False, 1.0, seed=200)
-    learner = Learner(config, agent, "/CPU:0")
+    learner = Learner(config, agent, make_algorithm(config), "/CPU:0")
     spec = unroll_spec(
         config.unroll_length,
         ArraySpec(OBSERVATION, np.dtype(np.float32)),

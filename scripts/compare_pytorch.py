@@ -54,6 +54,7 @@ def time_tensorflow(network: str, threads: int, secs: float) -> list[float]:
     import_tensorflow()
     import tensorflow as tf
 
+    from impala_tf.algorithms import make_algorithm
     from impala_tf.config import Config
     from impala_tf.experience.unroll_spec import unroll_spec
     from impala_tf.experience.unroll_writer import UnrollWriter
@@ -65,7 +66,7 @@ def time_tensorflow(network: str, threads: int, secs: float) -> list[float]:
     space = gym.spaces.Box(0, 255, FRAME, np.uint8)
     config = Config(network=network, separate_value_network=False)
     agent = make_agent(config, space, gym.spaces.Discrete(NUM_ACTIONS))
-    learner = Learner(config, agent, "/CPU:0")
+    learner = Learner(config, agent, make_algorithm(config), "/CPU:0")
     spec = unroll_spec(T, ArraySpec(FRAME, np.dtype(np.uint8)), ArraySpec((), np.dtype(np.int64)), NUM_ACTIONS, 0)
     unroll = UnrollWriter(spec, B, B).unroll
     tf.nest.map_structure(lambda array: array.fill(0), unroll)

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "impala_tf"
 FLOORS = {
     0: ("settings",),
     1: ("types", "config"),  # config inherits the settings of all wings.
-    2: ("support",),
+    2: ("support", "interfaces"),
     3: ("spaces", "experience"),
     4: ("environments", "networks", "algorithms"),
     5: ("acting", "learning", "records"),

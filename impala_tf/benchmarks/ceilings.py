@@ -10,13 +10,15 @@ import tensorflow as tf
 
 from impala_tf import environments
 from impala_tf.acting.inference import LocalPolicy
+from impala_tf.algorithms import make_algorithm
 from impala_tf.benchmarks import training_run
 from impala_tf.benchmarks.measure import Rate, measure_in_threads, median
 from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.experience.unroll_writer import UnrollWriter
-from impala_tf.learning.learner import Learner, default_device
+from impala_tf.learning.devices import default_device
+from impala_tf.learning.learner import Learner
 from impala_tf.networks import make_agent
 from impala_tf.running import wiring
 from impala_tf.spaces.observation_spaces import zeros
@@ -146,7 +148,8 @@ def measure_learner(config: Config, spaces: environments.EnvironmentSpec, spec: 
     """Makes updates from one batch, which is on the device already."""
     device = default_device()
     with tf.device(device):
-        learner = Learner(config, make_agent(config, spaces.observation_space, spaces.action_space), device)
+        agent = make_agent(config, spaces.observation_space, spaces.action_space)
+        learner = Learner(config, agent, make_algorithm(config), device)
         unroll = synthetic_unrolls(spec, spaces.observation_space, config.batch_size)
         batch = tf.nest.map_structure(tf.convert_to_tensor, unroll)
 

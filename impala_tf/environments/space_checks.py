@@ -16,12 +16,12 @@ from impala_tf.spaces.observation_spaces import (
     is_text,
     leaves,
     network_for,
-    own_function,
     unsupported,
     without_mask,
     zeros,
 )
 from impala_tf.support.messages import one_line
+from impala_tf.support.own_code import own_function
 
 
 def check_observations(env_id: str, space: gym.Space) -> None:
@@ -64,7 +64,7 @@ def check_actions(env_id: str, observation_space: gym.Space, action_space: gym.S
 def check_network(config: Config, observation_space: gym.Space) -> None:
     """Raises SettingError when --network does not exist, or needs an image where there is none."""
     if ":" in config.network:
-        own_function(config.network)
+        own_function("network", config.network)
     smallest = SMALLEST_IMAGE.get(config.network)
     seen = [leaf for leaf in leaves(observation_space).values() if not is_text(leaf)]
     if smallest is None or any(is_image(leaf, config.network) for leaf in seen):

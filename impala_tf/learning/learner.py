@@ -3,197 +3,201 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from impala_tf.algorithms.losses import Losses, impala_loss
-from impala_tf.config import Config
+from impala_tf.config import Config, SettingError
 from impala_tf.experience.unroll_queue import join_groups
+from impala_tf.interfaces import Algorithm
+from impala_tf.learning import optimizers, state
+from impala_tf.learning.devices import wants_xla
+from impala_tf.learning.gradients import losses_and_gradients
+from impala_tf.learning.optimizers import Hyperparameters
 from impala_tf.networks import Agent
 from impala_tf.settings.learning import linear_decay
-from impala_tf.spaces.observation_spaces import is_text, leaves, network_for
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Unroll
 
 
+class Diverged(SettingError):
+    """Raised by an update that is not finite: it made no weights that anyone could act with."""
+
+
 class UpdateResult(NamedTuple):
-    """statistics: [len(Learner.STATISTICS)] float32. flat_weights: [num_parameters] float32, after the update."""
+    """What an update leaves.
+
+    statistics: [len(Learner.statistics)] float32, the algorithm's and the gradient's norm.
+    flat_weights: [num_parameters] float32, weights after the update.
+    is_finite: [] bool, whether the loss, the gradient and the new weights are.
+    """
 
     statistics: tf.Tensor
     flat_weights: tf.Tensor
-
-
-def make_optimizer(config: Config, variables: list) -> keras.optimizers.RMSprop:
-    """RMSProp as TensorFlow 1 has it, which the paper used: the mean square starts at one, epsilon is inside the root.
-
-    Keras' differs in the start only, which is zero there (--initial_mean_square).
-    """
-    optimizer = keras.optimizers.RMSprop(
-        config.learning_rate, rho=config.decay, momentum=config.momentum, epsilon=config.epsilon
-    )
-    optimizer.build(variables)
-    for variable in optimizer.variables:
-        if "velocity" in variable.path:
-            variable.assign(tf.fill(variable.shape, config.initial_mean_square))
-    return optimizer
+    is_finite: tf.Tensor
 
 
 class Learner:
     """Owns the weights, the optimizer and the counters.
 
-    updates: int, batches learned from. environment_frames: int, frames in them; reset rows are not counted.
+    statistics: names of what an update reports.
+    hyperparameters: numbers of the next update; they may be replaced at any time.
+    updates: number of batches learned from.
+    environment_frames: number of frames in them; reset rows are not counted.
+    uses_xla: whether XLA compiles the update.
+    has_diverged: whether an update was not finite. The weights are then those before it; the optimizer is lost.
     """
 
-    STATISTICS = (*Losses._fields, "gradient_norm")
-
-    def __init__(self, config: Config, agent: Agent, device: str):
+    def __init__(self, config: Config, agent: Agent, algorithm: Algorithm, device: str):
         self.agent = agent
+        self.algorithm = algorithm
         self.device = device
+        self.statistics = (*algorithm.statistics, "gradient_norm")
+        self.hyperparameters = optimizers.hyperparameters_of(config)
+        self.optimizer = optimizers.make_optimizer(config, agent.keras_variables)
         self.updates = 0
         self.environment_frames = 0
+        self.has_diverged = False
         self._config = config
-        self.optimizer = make_optimizer(config, agent.keras_variables)
-        xla = wants_xla(config, agent, device)
+        self.uses_xla = wants_xla(config, agent, device)
         self._call: Callable | None = None
-        self._update = tf.function(self._update_graph, autograph=False, jit_compile=xla)
-        self._apply = tf.function(self._apply_gradients, autograph=False, jit_compile=xla)
+        self._update = tf.function(self._update_graph, autograph=False, jit_compile=self.uses_xla)
+        self._apply = tf.function(self._apply_graph, autograph=False, jit_compile=self.uses_xla)
+        self._finite_weights: tf.Tensor | None = None
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next update."""
-        config = self._config
-        return linear_decay(config.learning_rate, self.environment_frames, config.total_environment_frames)
+        return linear_decay(
+            self.hyperparameters.learning_rate, self.environment_frames, self._config.total_environment_frames
+        )
 
-    def update(self, batch: Unroll, num_steps: int) -> UpdateResult:
-        """Learns from a batch in groups, as the queue gives it, on the learner's device; num_steps: valid in it."""
-        with tf.device(self.device):
-            inputs = [*tf.nest.flatten(batch), self._learning_rate_now()]
-            if self._call is None:
+    def update(self, groups: Unroll, num_steps: int) -> UpdateResult:
+        """Learns from a batch.
 
-                def update(*leaves):
-                    return self._update(tf.nest.pack_sequence_as(batch, leaves[:-1]), leaves[-1])
+        groups: the batch in groups of unrolls, as the queue gives it, on the learner's device.
+        num_steps: number of valid steps in it.
 
-                self._call = direct_call(update, inputs)
-            result = UpdateResult(*self._call(inputs))
-            self._wait_for(result.statistics)
-        self._count(num_steps)
-        return result
+        Raises Diverged when the update is not finite.
+        """
+        leaves = tf.nest.flatten(groups)
+
+        def graph(*inputs):
+            *leaves, is_first, hyperparameters = inputs
+            return self._update(tf.nest.pack_sequence_as(groups, leaves), is_first, hyperparameters)
+
+        return self._run(graph, [*leaves, tf.convert_to_tensor(np.array(self.updates == 0))], num_steps)
 
     def apply(self, losses: list[tf.Tensor], gradients: list[tf.Tensor], num_steps: int) -> UpdateResult:
-        """Takes a step along gradients that a `GradientWorker` computed from `num_steps` valid steps."""
+        """Takes a step along gradients that a `GradientWorker` computed from `num_steps` valid steps.
+
+        Raises Diverged when the update is not finite.
+        """
+
+        def graph(*inputs):
+            *tensors, hyperparameters = inputs
+            return self._apply(tensors[: len(losses)], tensors[len(losses) :], hyperparameters)
+
+        return self._run(graph, [*losses, *gradients], num_steps)
+
+    def _run(self, graph: Callable, tensors: list[tf.Tensor], num_steps: int) -> UpdateResult:
+        """Calls `graph` on the tensors and the hyperparameters of now, and counts."""
         with tf.device(self.device):
-            inputs = [*losses, *gradients, self._learning_rate_now()]
+            if self._finite_weights is None:
+                self._finite_weights = self.agent.flat_weights()
+            now = self.hyperparameters._replace(learning_rate=self.learning_rate)
+            inputs = [*tensors, now.as_tensor()]
             if self._call is None:
-                self._call = direct_call(
-                    lambda *x: self._apply(Losses(*x[: len(losses)]), x[len(losses) : -1], x[-1]), inputs
-                )
+                self._call = direct_call(graph, inputs)
             result = UpdateResult(*self._call(inputs))
-        self._count(num_steps)
-        return result
-
-    def _wait_for(self, tensor: tf.Tensor) -> None:
-        """A GPU computes behind the caller's back; reading a result makes the times those of the work."""
-        if "GPU" in self.device:
-            tensor.numpy()
-
-    def _learning_rate_now(self) -> tf.Tensor:
-        # From an array: TensorFlow keeps every Python float that it has made a tensor of, 800 bytes an update.
-        return tf.convert_to_tensor(np.array(self.learning_rate, np.float32))
-
-    def _count(self, num_steps: int) -> None:
+            # To read a result is to wait for a GPU, too, which computes behind the caller's back; so times are real.
+            if not result.is_finite.numpy():
+                self._take_back(result)
         self.updates += 1
         self.environment_frames += num_steps * self._config.num_action_repeats
+        self._finite_weights = result.flat_weights
+        return result
 
-    def _loss(self, groups: Unroll) -> Losses:
-        return batch_loss(self.agent, groups, self._config)
+    def _take_back(self, result: UpdateResult) -> None:
+        """Gives the agent the weights before the update; raises Diverged."""
+        self.has_diverged = True
+        self.agent.assign_flat_weights(self._finite_weights)
+        values = zip(self.statistics, result.statistics.numpy(), strict=True)
+        wrong = [name for name, value in values if not np.isfinite(value)] or ["the new weights"]
+        raise Diverged(
+            f"update {self.updates + 1}: {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not finite; the "
+            f"weights of update {self.updates} are exported, and checkpoints before it are kept. A lower "
+            f"--learning_rate (now {self.learning_rate:.3g}) or --clip_norm, or --reward_clipping=abs_one may help"
+        )
 
-    def _apply_gradients(self, losses: Losses, gradients: list, learning_rate: tf.Tensor, groups: Unroll | None = None):
-        gradients, norm = tf.clip_by_global_norm(gradients, self._config.clip_norm)
-        self.optimizer.learning_rate.assign(learning_rate)
-        self.optimizer.apply(gradients, self.agent.keras_variables)
-        if groups is not None:  # After the loss, which took the statistics that the newest of the unrolls acted with.
-            batch = join_groups(groups)
-            self.agent.update_observation_statistics(batch.env_outputs)
-            self.agent.update_return_statistics(batch.env_outputs, batch.task)
-        return tf.stack([*losses, norm]), self.agent.flat_weights()
+    def _update_graph(self, groups: Unroll, is_first: tf.Tensor, hyperparameters: tf.Tensor) -> UpdateResult:
+        """is_first: [] bool, whether there was no update before."""
+        batch = join_groups(groups)
+        rows = batch.env_outputs
+        # Returns are divided by a spread that knows this batch: the first one would be learned from as it is otherwise.
+        self.agent.update_return_statistics(rows, batch.task)
+        # The loss normalises observations as the actors did, whose statistics do not know this batch. The first batch
+        # is the exception: nobody had any, and rows that are not normalised would make the first update a wild one.
+        self._update_observation_statistics(batch, is_first)
+        inputs = Hyperparameters(*tf.unstack(hyperparameters))
+        losses, gradients = losses_and_gradients(self.algorithm, self.agent, batch, inputs.costs)
+        self._update_observation_statistics(batch, tf.logical_not(is_first))
+        return self._step(list(losses), gradients, inputs)
 
-    def _update_graph(self, batch: Unroll, learning_rate: tf.Tensor):
-        with tf.GradientTape() as tape:
-            losses = self._loss(batch)
-        return self._apply_gradients(losses, tape.gradient(losses.total, self.agent.variables), learning_rate, batch)
+    def _update_observation_statistics(self, batch: Unroll, condition: tf.Tensor) -> None:
+        if self.agent.has_observation_statistics:
+
+            def update() -> None:
+                self.agent.update_observation_statistics(batch.env_outputs)
+
+            tf.cond(condition, update, lambda: None)
+
+    def _apply_graph(self, losses: list, gradients: list, hyperparameters: tf.Tensor) -> UpdateResult:
+        return self._step(losses, gradients, Hyperparameters(*tf.unstack(hyperparameters)))
+
+    def _step(self, losses: list, gradients: list, hyperparameters: Hyperparameters) -> UpdateResult:
+        norm = optimizers.step(self.optimizer, self.agent.keras_variables, gradients, hyperparameters)
+        statistics, flat_weights = tf.stack([*losses, norm]), self.agent.flat_weights()
+        is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (statistics, flat_weights)])
+        return UpdateResult(statistics, flat_weights, is_finite)
+
+    def _named_variables(self) -> dict[str, tf.Variable]:
+        """Everything that is saved of variables, by name."""
+        weights = self.agent.keras_variables
+        named = dict(zip((f"weights/{name}" for name in state.names_of(weights)), weights, strict=True))
+        statistics = self.agent.keras_statistics
+        named |= zip((f"statistics/{name}" for name in state.names_of(statistics)), statistics, strict=True)
+        of_optimizer = state.optimizer_variables(self.optimizer, weights)
+        return named | {f"optimizer/{name}": variable for name, variable in of_optimizer.items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that an exact resume of the learner needs, by name."""
-        arrays = {f"weights/{i}": v.numpy() for i, v in enumerate(self.agent.variables)}
-        arrays |= {f"statistics/{i}": v.numpy() for i, v in enumerate(self.agent.statistics)}
-        arrays |= {f"optimizer/{i}": v.numpy() for i, v in enumerate(self.optimizer.variables)}
-        return arrays | {
-            "updates": np.int64(self.updates),
-            "environment_frames": np.int64(self.environment_frames),
+        """Everything that an exact resume of the learner needs, by name; see `state.py`."""
+        return {name: np.asarray(variable.value) for name, variable in self._named_variables().items()} | {
+            "format": np.asarray(state.FORMAT),
+            "updates": np.asarray(self.updates),
+            "environment_frames": np.asarray(self.environment_frames),
         }
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """The inverse of `state`. Raises KeyError or ValueError when it belongs to another network."""
-        for i, variable in enumerate(self.agent.variables):
-            variable.assign(state[f"weights/{i}"])
-        for i, variable in enumerate(self.agent.statistics):
-            variable.assign(state[f"statistics/{i}"])
-        for i, variable in enumerate(self.optimizer.variables):
-            variable.assign(state[f"optimizer/{i}"])
-        self.updates = int(state["updates"])
-        self.environment_frames = int(state["environment_frames"])
+    def restore(self, arrays: dict[str, np.ndarray]) -> list[str]:
+        """The inverse of `state`, which also reads states of the version before.
 
-
-class GradientWorker:
-    """Gradients of the learner's loss under the weights that `agent` has now: what an A3C worker computes."""
-
-    def __init__(self, config: Config, agent: Agent):
-        self._config = config
-        self._agent = agent
-        self._call: Callable | None = None
-        xla = wants_xla(config, agent, "/CPU:0")
-        self._function = tf.function(self._graph, autograph=False, jit_compile=xla)
-
-    def gradients(self, groups: Unroll) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """(the fields of `Losses`, a gradient per variable of the agent). groups: as the queue would give them."""
-        inputs = tf.nest.flatten(groups)
-        if self._call is None:
-            self._call = direct_call(lambda *x: self._function(tf.nest.pack_sequence_as(groups, x)), inputs)
-        outputs = self._call(inputs)
-        return outputs[: len(Losses._fields)], outputs[len(Losses._fields) :]
-
-    def _graph(self, groups: Unroll) -> list[tf.Tensor]:
-        with tf.GradientTape() as tape:
-            losses = batch_loss(self._agent, groups, self._config)
-        return [*losses, *tape.gradient(losses.total, self._agent.variables)]
-
-
-def batch_loss(agent: Agent, groups: Unroll, config: Config) -> Losses:
-    """IMPALA's loss of a batch in the queue's groups."""
-    batch = join_groups(groups)
-    rows = batch.env_outputs
-    # The action that led to row t is the one chosen at row t - 1.
-    last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
-    parameters, baselines = agent.unroll(rows.observation, rows.reward, last_actions, rows.first, batch.core_state)
-    if config.normalise_returns:
-        batch = batch._replace(env_outputs=rows._replace(reward=rows.reward * agent.reward_scale(batch.task)))
-    return impala_loss(batch, parameters, baselines, agent.distribution, config)
-
-
-def default_device() -> str:
-    """The first GPU, or the CPU if there is none."""
-    return "/GPU:0" if tf.config.list_physical_devices("GPU") else "/CPU:0"
-
-
-def wants_xla(config: Config, agent: Agent, device: str) -> bool:
-    """What --xla means. auto: where it was faster (docs/performance.md): on a GPU, and for networks without images.
-
-    XLA cannot compile texts.
-    """
-    parts = leaves(agent.observation_space).values()
-    if any(is_text(part) for part in parts):
-        return False
-    if config.xla == "auto":
-        return "GPU" in device or all(network_for(config.network, part) == "mlp" for part in parts)
-    return config.xla == "on"
+        Returns a line for each thing that did not fit: an optimizer with another --momentum.
+        Raises KeyError or ValueError when the state belongs to another network.
+        """
+        names = [state.names_of(x) for x in (self.agent.keras_variables, self.agent.keras_statistics)]
+        arrays = state.in_format_2(arrays, *names)
+        variables = self._named_variables()
+        notes = []
+        for role in state.ROLES:
+            saved, wanted = (any(f"/{role}/" in name for name in some) for some in (arrays, variables))
+            if wanted and not saved:
+                notes.append(f"the checkpoint has no {role} of the optimizer; it starts anew")
+            if saved and not wanted:
+                notes.append(f"the optimizer's {role} in the checkpoint is not used")
+        for name, variable in variables.items():
+            if name in arrays or not name.startswith("optimizer/"):
+                variable.assign(arrays[name])
+        if len([n for n in arrays if n.startswith(("weights/", "statistics/"))]) != len(names[0]) + len(names[1]):
+            raise ValueError("it has more weights")
+        self.updates = int(arrays["updates"])
+        self.environment_frames = int(arrays["environment_frames"])
+        return notes

@@ -72,7 +72,8 @@ class Agent:
         self.keras_variables += self._baseline_head.trainable_variables
         self.keras_variables += self._policy_head.free
         self.variables = [v.value for v in self.keras_variables]
-        self.statistics = self._statistics_variables()
+        self.keras_statistics = self._statistics_variables()
+        self.statistics = [v.value for v in self.keras_statistics]
 
     def _make_variables(self) -> None:
         """Makes the variables by one step on zeros, for Keras layers have none before their first call."""
@@ -83,7 +84,7 @@ class Agent:
         first, seed = tf.ones([1], tf.bool), tf.zeros([2], tf.int32)
         self.step(observation, tf.zeros([1]), action, first, self.initial_state(1), seed)
 
-    def _statistics_variables(self) -> list[tf.Variable]:
+    def _statistics_variables(self) -> list[keras.Variable]:
         """Moments of observations, moments of returns, mean frames: checkpoints have this order."""
         variables = []
         if self._observation_statistics:
@@ -92,7 +93,7 @@ class Agent:
             variables += self._return_statistics.variables
         if self._observation_statistics:
             variables += self._observation_statistics.frame_variables
-        return [v.value for v in variables]
+        return variables
 
     def initial_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """[batch_size, S] float32 zeros, the core state before an episode."""
@@ -203,6 +204,11 @@ class Agent:
         With --normalise_returns it is 1 / the standard deviation of the task's discounted returns; otherwise 1.
         """
         return self._return_statistics.scale(task) if self._return_statistics else 1.0
+
+    @property
+    def has_observation_statistics(self) -> bool:
+        """Whether observations are normalised or frames are centred."""
+        return self._observation_statistics is not None
 
     def update_return_statistics(self, rows: EnvOutput, task: tf.Tensor) -> None:
         """Takes the discounted returns of unrolls into their moments (--normalise_returns; else nothing happens).

@@ -18,8 +18,9 @@ from impala_tf.networks.torsos import (
     InstructionEncoder,
     MLPTorso,
 )
-from impala_tf.spaces.observation_spaces import is_frame, is_text, leaves, network_for, own_function, zeros
+from impala_tf.spaces.observation_spaces import is_frame, is_text, leaves, network_for, zeros
 from impala_tf.support.messages import with_place
+from impala_tf.support.own_code import own_function
 
 CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
 SEEDS_OF_A_PART = 1_000_003  # The seeds of the parts of an observation are so far apart.
@@ -80,7 +81,7 @@ def make_torso(
     seed: first seed of the initial weights; a torso uses fewer than 100 from there.
     """
     if ":" in network:
-        return own_torso(own_function(network), space, f"--network={network}")
+        return own_torso(own_function("network", network), space, f"--network={network}")
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
         settings = (network, hidden_sizes, activation, centre_frames)
         parts = enumerate(leaves(space).values())

@@ -11,6 +11,7 @@ from impala_tf.evaluation.evaluator import Evaluator
 from impala_tf.experience.batch_statistics import BatchStatistics
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.weights import WeightStore
+from impala_tf.interfaces import Source
 from impala_tf.learning.learner import Learner, UpdateResult
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
@@ -30,6 +31,7 @@ class Run(NamedTuple):
     learner: Learner
     weights: WeightStore
     queue: UnrollQueue
+    source: Source
     staged: Slot
     actors: list[BaseActor]
     turns: threading.Semaphore

@@ -155,7 +155,8 @@ def save_and_export(run: Run) -> None:
     if stuck:
         warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")
         return
-    save(run)
+    if not run.learner.has_diverged:
+        save(run)
     export(run.learner.agent, run.logdir.path / SAVED_MODEL, export_info(run))
 
 

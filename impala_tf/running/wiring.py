@@ -11,13 +11,16 @@ from impala_tf import environments
 from impala_tf.acting.actor import Actor, BaseActor
 from impala_tf.acting.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.acting.partial_actor import PartialActor
+from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config, SettingError
 from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.evaluator import Evaluator
+from impala_tf.experience.source import QueueSource
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.unroll_spec import UnrollSpec, unroll_spec
 from impala_tf.experience.weights import WeightStore
-from impala_tf.learning.learner import Learner, default_device
+from impala_tf.learning.devices import default_device
+from impala_tf.learning.learner import Learner
 from impala_tf.networks import Agent, make_agent
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
@@ -40,7 +43,7 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     )
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
     with tf.device(device):
-        learner = Learner(config, make_one_agent(), device)
+        learner = Learner(config, make_one_agent(), make_algorithm(config), device)
 
     random = np.random.default_rng(config.seed)
     checkpoints = Checkpoints(
@@ -53,12 +56,13 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     arrays, info = logdir.checkpoint or (None, None)
     if arrays is not None:
         try:
-            learner.restore(arrays)
+            for note in learner.restore(arrays):
+                warn(f"--logdir={logdir.path}: {note}")
         except (KeyError, ValueError) as error:
             raise SettingError(
                 f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
             ) from error
-    metrics = Metrics(logdir.path, Learner.STATISTICS, spaces.tasks)
+    metrics = Metrics(logdir.path, learner.statistics, spaces.tasks)
     if info is not None:
         metrics.restore(info["metrics"], learner.environment_frames)
         random.bit_generator.state = info["random"]
@@ -95,7 +99,20 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     crew.on_stop(weights.close)
     crew.on_stop(staged.close)
     return Run(
-        config, logdir, random, learner, weights, queue, staged, actors, turns, metrics, checkpoints, crew, evaluator
+        config=config,
+        logdir=logdir,
+        random=random,
+        learner=learner,
+        weights=weights,
+        queue=queue,
+        source=QueueSource(queue, metrics.timer),
+        staged=staged,
+        actors=actors,
+        turns=turns,
+        metrics=metrics,
+        checkpoints=checkpoints,
+        crew=crew,
+        evaluator=evaluator,
     )
 
 

@@ -7,8 +7,15 @@ from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, at_least, b
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlgorithmSettings:
-    """V-trace corrects the targets, and the loss has three terms."""
+    """What is learned from a batch: V-trace corrects the targets, and the loss has three terms."""
 
+    algorithm: str = setting(
+        "impala",
+        "The loss. impala: policy gradient and baseline on V-trace. module:function: your own, from the settings to an "
+        "`Algorithm` (impala_tf/interfaces.py).",
+        source=PAPER,
+        choices=("module:function", "impala"),
+    )
     discounting: float = setting(
         0.99, "Discount gamma, per agent step.", source=f"{PAPER}: 0.99", bounds=between(0, 1), roles=(COMMON,)
     )

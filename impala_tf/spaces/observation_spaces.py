@@ -1,15 +1,11 @@
 """Observation spaces without TensorFlow: their leaves, which network takes a leaf, and batches as arrays."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-
-from impala_tf.config import SettingError
-from impala_tf.support.messages import with_place
-from impala_tf.support.startup import import_own
 
 SUPPORTED = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Text", "Tuple", "Dict")
 _ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
@@ -121,18 +117,6 @@ def is_frame(space: gym.Space) -> bool:
 def is_normalised(space: gym.Space) -> bool:
     """Whether --normalise_observations applies to a leaf: to numbers, not to frames and bits."""
     return isinstance(space, gym.spaces.Box) and space.dtype != np.bool_ and not is_frame(space)
-
-
-def own_function(name: str) -> Callable:
-    """What --network=module:function names. Raises SettingError when there is no such thing."""
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(import_own(module), function)
-    except Exception as error:
-        raise SettingError(f"--network={name}: cannot be imported ({with_place(error)})") from error
-    if not callable(found):
-        raise SettingError(f"--network={name}: is no function")
-    return found
 
 
 def has_mask(space: gym.Space) -> bool:

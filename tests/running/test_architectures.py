@@ -11,7 +11,7 @@ import pytest
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import JoinedEnvironment, VectorEnvironment
 from impala_tf.experience.weights import WeightStore
-from impala_tf.learning.learner import GradientWorker
+from impala_tf.learning.gradients import GradientWorker
 from impala_tf.records.logdir import LogDir
 from impala_tf.running import training, wiring
 from impala_tf.support.threads import Closed
@@ -78,9 +78,9 @@ def test_a3c_computes_the_learners_gradients():
     """A worker's gradients, applied, are one update of the learner."""
     batch = make_batch()
     ours, theirs = make_learner(), make_learner()
-    worker = GradientWorker(Config(xla="off"), ours.agent)
+    worker = GradientWorker(ours.algorithm, ours.agent, xla=False)
     for _ in range(3):
-        result = ours.apply(*worker.gradients(batch), num_steps=10)
+        result = ours.apply(*worker.gradients(batch, ours.hyperparameters), num_steps=10)
         expected = theirs.update(batch, num_steps=10)
         np.testing.assert_allclose(result.statistics, expected.statistics, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(result.flat_weights, expected.flat_weights, rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from impala_tf.config import Config
+from impala_tf.experience.source import Batch
 from impala_tf.learning.learner import UpdateResult
 from impala_tf.running.architectures import THREADS, a3c
 from impala_tf.running.run import Run
@@ -25,6 +26,8 @@ class Fakes:
     environment_frames = 0
     learning_rate = 0.1
     device = "/CPU:0"
+    algorithm = hyperparameters = None
+    uses_xla = False
 
     def __init__(self, limit, error_in_unroll=None):
         self.tape = []
@@ -81,13 +84,13 @@ class Fakes:
         if self.limit == 0:
             self.crew.stop()
 
-    def get_groups(self):
+    def next(self):
         self.log("get")
-        return make_batch()
+        return Batch("groups", SimpleNamespace(num_steps=7))
 
     def get_staged(self):
         self.log("get")
-        return "batch", SimpleNamespace(num_steps=7)
+        return Batch("groups", SimpleNamespace(num_steps=7))
 
     # The learner and A3C's gradients.
 
@@ -103,9 +106,9 @@ class Fakes:
         self.updates += 1
         if self.updates == self.limit:
             self.environment_frames = 10**9
-        return UpdateResult("statistics", f"new weights {self.updates}")
+        return UpdateResult("statistics", f"new weights {self.updates}", True)
 
-    def gradients(self, unroll):
+    def gradients(self, unroll, hyperparameters):
         self.log("gradients")
         return "losses", "gradients"
 
@@ -132,10 +135,10 @@ def make_run(fakes, architecture):
         actors=[fakes],
         turns=fakes.semaphore("turn"),
         crew=fakes.crew,
-        queue=SimpleNamespace(get=fakes.get_groups, put=fakes.put),
+        queue=SimpleNamespace(put=fakes.put),
         staged=SimpleNamespace(get=fakes.get_staged, put=fakes.put),
     )
-    parts |= dict.fromkeys(("learner", "weights", "metrics", "checkpoints"), fakes)
+    parts |= dict.fromkeys(("learner", "weights", "metrics", "checkpoints", "source"), fakes)
     return Run(**(dict.fromkeys(Run._fields) | parts))
 
 
@@ -144,7 +147,7 @@ def fake_gradients(monkeypatch):
     """Makes A3C's gradients and its lock those of the fakes."""
 
     def use(fakes):
-        monkeypatch.setattr(a3c, "GradientWorker", lambda config, agent: fakes)
+        monkeypatch.setattr(a3c, "GradientWorker", lambda algorithm, agent, xla: fakes)
         monkeypatch.setattr(a3c, "threading", SimpleNamespace(Lock=lambda: fakes.semaphore("lock")))
 
     return use
@@ -179,7 +182,7 @@ def test_the_learner_publishes_what_it_learned_before_it_records_it(architecture
     THREADS[architecture](make_run(fakes, architecture))["learner"]()
     expected = []
     for update in (1, 2):
-        expected += ["get", "update from batch of 7", f"new weights {update} published as {update}"]
+        expected += ["get", "update from groups of 7", f"new weights {update} published as {update}"]
         expected += [f"recorded {update}"]
     assert fakes.tape == expected
     assert fakes.crew.stopping, "the budget is used, but the run goes on"
@@ -210,7 +213,7 @@ def test_a3cs_worker_that_waited_too_long_for_the_lock_takes_no_step(fake_gradie
     fakes = Fakes(limit=2)
     fake_gradients(fakes)
     plain = fakes.gradients
-    fakes.gradients = lambda unroll: (setattr(fakes, "environment_frames", 10**9), plain(unroll))[1]
+    fakes.gradients = lambda *inputs: (setattr(fakes, "environment_frames", 10**9), plain(*inputs))[1]
     THREADS["a3c"](make_run(fakes, "a3c"))["worker 0"]()
     assert fakes.tape[-3:] == ["gradients", "lock taken", "lock given back"]
 

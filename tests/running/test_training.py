@@ -16,9 +16,12 @@ import pytest
 import tensorflow as tf
 
 from impala_tf import environments
+from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config, SettingError
 from impala_tf.evaluation import evaluate_exports, protocols
 from impala_tf.evaluation.export import ExportedAgent
+from impala_tf.learning.learner import Learner
+from impala_tf.networks import make_agent
 from impala_tf.records import profile
 from impala_tf.records.logdir import LogDir
 from impala_tf.running.training import train
@@ -91,14 +94,11 @@ def test_the_export_equals_the_agent_that_was_trained(finished, tmp_path):
     assert result.returncode == 0, result.stderr
     got = json.loads(result.stdout.splitlines()[-1])
 
-    from impala_tf.networks import make_agent
-
     config = Config(**(TINY | dict(core="lstm", core_size=8, env_id="impala_tf/CartPoleNoVelocity-v1")))
     space = gym.spaces.Box(-1, 1, (2,), np.float32)
-    agent = make_agent(config, space, gym.spaces.Discrete(2))
-    arrays = learned(logdir)
-    for i, variable in enumerate(agent.variables):
-        variable.assign(arrays[f"weights/{i}"])
+    learner = Learner(config, make_agent(config, space, gym.spaces.Discrete(2)), make_algorithm(config), "/CPU:0")
+    learner.restore(learned(logdir))
+    agent = learner.agent
     observation = tf.reshape(tf.linspace(-1.0, 1.0, 4 * 3 * 2), [4, 3, 2])
     first = tf.constant([[True] * 3, [False] * 3, [False, True, False], [False] * 3])
     nothing = tf.zeros([4, 3]), tf.zeros([4, 3], tf.int64)

@@ -7,17 +7,19 @@ import pytest
 import tensorflow as tf
 
 from impala_tf import environments
+from impala_tf.algorithms.impala import Impala
 from impala_tf.config import Config, SettingError
 from impala_tf.evaluation import evaluate_exports
-from impala_tf.learning.learner import batch_loss
+from impala_tf.learning.gradients import batch_losses
 from impala_tf.networks import make_agent
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.spaces import action_spaces, distributions
+from impala_tf.types import LossCosts
 from tests.support.actors import make_actor, unrolls
 from tests.support.distributions import SEED
 from tests.support.environments import TESTS, Target
 from tests.support.runs import learned, run
-from tests.support.unrolls import in_groups, make_unroll
+from tests.support.unrolls import make_unroll
 
 ID = TESTS
 
@@ -138,12 +140,12 @@ def test_statistics_are_learned_saved_and_exported(tmp_path):
     settings = dict(env_id=f"{ID}Counting-v0", normalise_observations=True, normalise_returns=True)
     run(tmp_path, **settings)
     arrays = learned(tmp_path)
-    mean, variance, count = (arrays[f"statistics/{i}"] for i in range(3))
+    mean, variance, count = (arrays[f"statistics/observation_{what}.0"] for what in ("mean", "variance", "count"))
     assert 2 < mean[1] < 3.2, "steps 0 to 5 or 6"
     assert 2 < variance[1] < 5
     assert count == arrays["updates"] * 4 * 5, "rows 1 to T of each unroll"
-    assert arrays["statistics/5"] == arrays["environment_frames"], "returns: without the reset rows"
-    assert arrays["statistics/4"] > 5, "the spread of returns"
+    assert arrays["statistics/returns_count.0"] == arrays["environment_frames"], "returns: without the reset rows"
+    assert arrays["statistics/returns_variance.0"] > 5, "the spread of returns"
     before = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["step"]
     inputs = {
         name: tf.ones([1, *spec.shape[1:]], spec.dtype) for name, spec in before.structured_input_signature[1].items()
@@ -290,10 +292,11 @@ def test_returns_are_divided_in_the_loss():
     unroll = make_unroll()._replace(task=tf.constant([0, 1, 1, 0]))
     rows = unroll.env_outputs
     divided = unroll._replace(env_outputs=rows._replace(reward=rows.reward / [2.0, 10.0, 10.0, 2.0]))
-    expected = batch_loss(agent, in_groups(divided), config).total
+    costs = LossCosts(entropy=0.01, baseline=0.5)
+    expected = batch_losses(Impala(), agent, divided, costs).total
     agent.statistics[1].assign([4.0, 100.0])
-    np.testing.assert_allclose(batch_loss(agent, in_groups(unroll), config).total, expected, rtol=1e-5)
-    assert abs(float(expected) - float(batch_loss(agent, in_groups(divided), config).total)) > 1e-3
+    np.testing.assert_allclose(batch_losses(Impala(), agent, unroll, costs).total, expected, rtol=1e-5)
+    assert abs(float(expected) - float(batch_losses(Impala(), agent, divided, costs).total)) > 1e-3
 
 
 def test_each_task_has_its_own_spread_of_returns():

@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import tensorflow as tf
 
+from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config
 from impala_tf.learning.learner import Learner
 from impala_tf.networks import make_agent
@@ -63,10 +64,12 @@ OBSERVATIONS = gym.spaces.Box(-1, 1, (1,), np.float32)
 
 def make_learner(**settings):
     config = Config(**({"xla": "off", "policy_init_scale": 1.0} | settings))
-    return Learner(config, make_agent(config, OBSERVATIONS, ACTIONS), "/CPU:0")
+    return Learner(config, make_agent(config, OBSERVATIONS, ACTIONS), make_algorithm(config), "/CPU:0")
 
 
-def make_batch(seed=0):
+def make_batch(seed=0, state_size=0):
     unroll = make_unroll(seed)
     observation = tf.random.stateless_normal(unroll.env_outputs.observation.shape, [seed, 1])
-    return in_groups(unroll._replace(env_outputs=unroll.env_outputs._replace(observation=observation)))
+    core_state = tf.random.stateless_normal([B, state_size], [seed, 2])
+    rows = unroll.env_outputs._replace(observation=observation)
+    return in_groups(unroll._replace(env_outputs=rows, core_state=core_state))

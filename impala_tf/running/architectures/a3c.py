@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from impala_tf.acting.actor import BaseActor
 from impala_tf.experience.batch_statistics import batch_statistics
-from impala_tf.learning.learner import GradientWorker
+from impala_tf.learning.gradients import GradientWorker
 from impala_tf.running.architectures.turns import turn_to_act
 from impala_tf.running.run import Run, after_update
 
@@ -30,14 +30,14 @@ def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
         that each version is published once and in order.
     """
     timer = run.metrics.timer
-    worker = GradientWorker(run.config, actor.agent)
+    worker = GradientWorker(run.learner.algorithm, actor.agent, run.learner.uses_xla)
     with tf.device("/CPU:0"):
         while run.going:
             with turn_to_act(run), timer("act"):
                 unroll = tf.nest.map_structure(tf.convert_to_tensor, actor.unroll(*run.weights.latest()))
             run.metrics.add_seconds("environment", actor.environment_secs)
             with timer("gradient"):
-                losses, gradients = worker.gradients(unroll)
+                losses, gradients = worker.gradients(unroll, run.learner.hyperparameters)
             statistics = batch_statistics(unroll)
             with timer("wait"):
                 lock.acquire()

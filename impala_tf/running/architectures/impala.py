@@ -6,7 +6,6 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from impala_tf.acting.actor import BaseActor
-from impala_tf.experience.batch_statistics import batch_statistics
 from impala_tf.running.architectures.turns import turn_to_act
 from impala_tf.running.run import Run, after_update
 
@@ -54,13 +53,11 @@ def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | No
 def stage(run: Run) -> None:
     """Makes the next batch ready on the learner's device while it learns from the last."""
     while not run.crew.stopping:
-        batch = run.queue.get()
-        with run.metrics.timer("batch"):
-            statistics = batch_statistics(batch)
-            if "GPU" in run.learner.device:
-                with tf.device(run.learner.device):
-                    batch = tf.nest.map_structure(tf.identity, batch)
-        run.staged.put((batch, statistics))
+        batch = run.source.next()
+        if "GPU" in run.learner.device:
+            with tf.device(run.learner.device):
+                batch = batch._replace(groups=tf.nest.map_structure(tf.identity, batch.groups))
+        run.staged.put(batch)
 
 
 def learn(run: Run) -> None:
@@ -68,8 +65,8 @@ def learn(run: Run) -> None:
     timer = run.metrics.timer
     while run.going:
         with timer("wait"):
-            batch, statistics = run.staged.get()
+            batch = run.staged.get()
         with timer("update"):
-            result = run.learner.update(batch, statistics.num_steps)
-        after_update(run, result, statistics)
+            result = run.learner.update(batch.groups, batch.fresh.num_steps)
+        after_update(run, result, batch.fresh)
     run.crew.stop()

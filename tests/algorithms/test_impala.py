@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from impala_tf.algorithms import losses
+from impala_tf.algorithms.impala import Impala, ImpalaLosses
+from impala_tf.algorithms.transitions import clip_rewards
 from impala_tf.config import Config
 from impala_tf.spaces import distributions
+from impala_tf.types import LossCosts, NetworkOutputs
 from tests.support.unrolls import A, B, T, make_unroll
 
 DISTRIBUTION = distributions.for_space(gym.spaces.Discrete(A))
@@ -15,6 +17,13 @@ def learner_outputs(seed=1):
     random = np.random.default_rng(seed)
     parameters = tf.constant(random.normal(size=(T + 1, B, A)), tf.float32)
     return parameters, tf.constant(random.normal(size=(T + 1, B)), tf.float32)
+
+
+def loss(unroll, outputs, config=None):
+    """IMPALA's losses with the settings of `config`."""
+    config = config or Config()
+    costs = LossCosts(entropy=config.entropy_cost, baseline=config.baseline_cost)
+    return Impala.from_config(config).loss(unroll, NetworkOutputs(*outputs), DISTRIBUTION, costs)
 
 
 def softmax(x):
@@ -28,7 +37,7 @@ def test_the_loss_and_its_gradients_follow_the_equations():
     unroll, (parameters, baselines) = make_unroll(), learner_outputs()
     with tf.GradientTape() as tape:
         tape.watch([parameters, baselines])
-        got = losses.impala_loss(unroll, parameters, baselines, DISTRIBUTION, config)
+        got = loss(unroll, (parameters, baselines), config)
     parameters_gradient, baselines_gradient = tape.gradient(got.total, [parameters, baselines])
 
     rows = unroll.env_outputs
@@ -78,9 +87,9 @@ def test_reset_steps_teach_nothing():
     reset = unroll.env_outputs.first[1:]
     other = tf.where(reset, (unroll.actions + 1) % A, unroll.actions)
     assert np.any(other != unroll.actions)
-    before = losses.impala_loss(unroll, *outputs, DISTRIBUTION, Config())
-    after = losses.impala_loss(unroll._replace(actions=other), *outputs, DISTRIBUTION, Config())
-    for name, a, b in zip(losses.Losses._fields, before, after, strict=True):
+    before = loss(unroll, outputs)
+    after = loss(unroll._replace(actions=other), outputs)
+    for name, a, b in zip(ImpalaLosses._fields, before, after, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
@@ -98,7 +107,7 @@ def test_time_limits_bootstrap_and_terminations_do_not(terminated, target):
         env_outputs=rows, actions=unroll.actions[:1, :1], behaviour_parameters=parameters[:1, :1]
     )
     config = Config(discounting=0.9, baseline_cost=1.0)
-    got = losses.impala_loss(one_step, parameters[:2, :1], tf.constant([[0.0], [7.0]]), DISTRIBUTION, config)
+    got = loss(one_step, (parameters[:2, :1], tf.constant([[0.0], [7.0]])), config)
     np.testing.assert_allclose(got.baseline, 0.5 * target**2, rtol=1e-5)
 
 
@@ -112,7 +121,7 @@ def test_time_limits_bootstrap_and_terminations_do_not(terminated, target):
     ],
 )
 def test_reward_clipping(how, expected):
-    clipped = losses.clip_rewards(tf.constant([-10, -0.5, 0, 0.5, 10]), how)
+    clipped = clip_rewards(tf.constant([-10, -0.5, 0, 0.5, 10]), how)
     np.testing.assert_allclose(clipped, expected, rtol=1e-6)
 
 
@@ -122,6 +131,6 @@ def test_clipping_happens_in_the_loss():
     clipped = unroll._replace(
         env_outputs=unroll.env_outputs._replace(reward=tf.clip_by_value(unroll.env_outputs.reward, -1, 1))
     )
-    a = losses.impala_loss(unroll, *outputs, DISTRIBUTION, Config(reward_clipping="abs_one"))
-    b = losses.impala_loss(clipped, *outputs, DISTRIBUTION, Config())
+    a = loss(unroll, outputs, Config(reward_clipping="abs_one"))
+    b = loss(clipped, outputs)
     np.testing.assert_allclose(a.total, b.total, rtol=1e-6)

@@ -1,0 +1,59 @@
+"""The learner's state by name: weights, statistics and the optimizer's variables, as arrays of a checkpoint.
+
+Format 2 names a variable by its path, such as `weights/mlp_torso/dense/kernel.1` and
+`optimizer/velocity/mlp_torso/dense/kernel.1`. Keras counts layers of a kind over the whole process (dense, dense_1,
+...), so the counters are taken out of a path, and variables whose paths are equal then are numbered in order. Format 1
+named variables by their position; it is still read.
+"""
+
+import collections
+import re
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+FORMAT = 2
+# The variables that Keras' RMSprop keeps for each weight, in its order.
+ROLES = ("velocity", "momentum")
+
+
+def names_of(variables: Sequence[keras.Variable]) -> list[str]:
+    """A name for each variable that is the same in every process."""
+    counts: collections.Counter[str] = collections.Counter()
+    names = []
+    for variable in variables:
+        path = "/".join(re.sub(r"_\d+$", "", part) for part in variable.path.split("/"))
+        names.append(f"{path}.{counts[path]}")
+        counts[path] += 1
+    return names
+
+
+def optimizer_variables(
+    optimizer: keras.optimizers.Optimizer, weights: Sequence[keras.Variable]
+) -> dict[str, keras.Variable]:
+    """The optimizer's variables for the weights by role and the weight's name: velocity/NAME, momentum/NAME."""
+    by_path = {weight.path.replace("/", "_"): name for weight, name in zip(weights, names_of(weights), strict=True)}
+    found = {}
+    for variable in optimizer.variables:
+        path, _, role = variable.name.rpartition("_")
+        if role in ROLES:
+            found[f"{role}/{by_path[path]}"] = variable
+    return found
+
+
+def in_format_2(arrays: dict[str, np.ndarray], weight_names: list[str], statistic_names: list[str]) -> dict:
+    """Arrays of a checkpoint in either format, in format 2."""
+    if int(arrays.get("format", 1)) == FORMAT:
+        return arrays
+    renamed = {name: array for name, array in arrays.items() if "/" not in name}
+    for kind, names in (("weights", weight_names), ("statistics", statistic_names)):
+        if sum(name.startswith(f"{kind}/") for name in arrays) != len(names):
+            raise ValueError(f"it has other {kind}")
+        renamed |= {f"{kind}/{name}": arrays[f"{kind}/{i}"] for i, name in enumerate(names)}
+    # Positions 0 and 1 were the number of updates and the learning rate, which are known from elsewhere.
+    num_of_weights = (sum(name.startswith("optimizer/") for name in arrays) - 2) // len(weight_names)
+    for i, role in enumerate(ROLES[:num_of_weights]):
+        for j, name in enumerate(weight_names):
+            renamed[f"optimizer/{role}/{name}"] = arrays[f"optimizer/{2 + i * len(weight_names) + j}"]
+    return renamed
