@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from impala_tf.config import Config, SettingError
-from impala_tf.networks.agent import make_agent
+from impala_tf.networks import make_agent
 from impala_tf.settings.run import MAX_SEED
 
 
