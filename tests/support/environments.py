@@ -9,6 +9,7 @@ import pytest
 
 TESTS = "tests.support.environments:tests/"  # In front of the ids below.
 COUNTING, LIMITED = f"{TESTS}Counting-v0", f"{TESTS}Limited-v0"
+PONG = dict(env_id="ALE/Pong-v5", num_action_repeats=4)
 
 needs_envpool = pytest.mark.skipif(
     importlib.util.find_spec("envpool") is None, reason="issue 3: EnvPool has no wheel for this Python"

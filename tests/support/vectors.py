@@ -16,3 +16,10 @@ def rollout(environment, num_steps, action=lambda t, n: np.full(n, t % 2)):
     rows += [environment.step(action(t, environment.num_envs)) for t in range(num_steps)]
     environment.close()
     return EnvOutput(*(np.stack(leaves) for leaves in zip(*rows, strict=True)))
+
+
+def check_types(rows):
+    """Asserts the dtypes of `EnvOutput`."""
+    assert rows.reward.dtype == rows.episode_return.dtype == np.float32
+    assert rows.terminated.dtype == rows.truncated.dtype == rows.first.dtype == bool
+    assert rows.episode_steps.dtype == np.int32
