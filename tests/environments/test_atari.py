@@ -93,3 +93,29 @@ def test_lost_lives(vectorization):
 def test_atari_as_ram():
     spec = environments.spec_of(Config(atari_ram=True, **PONG))
     assert (spec.observation_space.shape, spec.vectorization) == ((128,), "sync")
+
+
+@pytest.mark.parametrize("vectorization", ["ale", "sync", pytest.param("envpool", marks=needs_envpool)])
+def test_a_limit_of_frames(vectorization):
+    rows = rollout(make_vector(num_envs=1, vectorization=vectorization, noop_max=1, max_episode_frames=40, **PONG), 12)
+    assert not rows.terminated.any()
+    # The first frame and a no-op may count.
+    assert np.flatnonzero(rows.truncated[:, 0])[0] in (9, 10)
+
+
+def test_whole_games_do_not_end_with_a_life():
+    settings = dict(env_id="ALE/Breakout-v5", num_action_repeats=4, life_loss_ends_episode=True)
+
+    def ends(whole_games):
+        environment = environments.make_vector_environment(Config(**settings), 1, 0, 2, whole_games=whole_games)
+        return rollout(environment, 100, lambda t, n: np.full(n, t % 2)).terminated.any()
+
+    assert ends(False)
+    assert not ends(True)
+
+
+def test_tasks_of_a_partial_vector():
+    config = Config(env_id="ALE/Pong-v5,ALE/Breakout-v5", full_action_set=True, envs_per_step=1)
+    environment = environments.make_partial_environment(config, 1, 1, 2)
+    assert environment.tasks.tolist() == [1, 1]
+    environment.close()

@@ -43,6 +43,13 @@ def test_few_environments_step_one_by_one():
     assert environments.spec_of(Config(num_envs_per_actor=4)).vectorization == "native"
 
 
+@pytest.mark.parametrize("settings", [dict(num_action_repeats=2), dict(max_episode_frames=7)])
+def test_native_vectors_are_not_taken_for_what_they_cannot_do(settings):
+    assert environments.spec_of(Config(**settings)).vectorization == "sync"
+    with pytest.raises(SettingError, match="--vectorization=native: CartPole-v1 has no vector form of its own that"):
+        environments.spec_of(Config(vectorization="native", **settings))
+
+
 def test_native_vectors_must_exist():
     with pytest.raises(SettingError, match="--vectorization=native: Acrobot-v1 has no vector form of its own"):
         environments.spec_of(Config(env_id="Acrobot-v1", vectorization="native"))

@@ -98,6 +98,9 @@ def test_environments_that_are_not_handed_out_keep_their_sums():
     assert late.episode_steps.tolist() == [0, 2]
     assert late.discounted_return.tolist() == [0, 3.5]
     assert row_of(rows, [0], envs=np.array([2])).first.tolist() == [True]
+    again = row_of(rows, [2, 3, 4], envs=np.array([1, 2, 0]))
+    assert again.episode_return.tolist() == [2, 3, 10]
+    assert again.discounted_return.tolist() == [2, 3, 5.75]
 
 
 def test_a_row_does_not_change_with_the_next():
@@ -126,6 +129,11 @@ def test_a_lost_life_is_terminated_and_nothing_else(lives):
     assert not after.first.any(), "the episode goes on"
     assert after.episode_return.tolist() == [2, 2]
     assert row_of(lives, [1, 1], lives=[1, 2]).terminated.tolist() == [True, True], "each life once"
+
+
+def test_a_game_may_end_without_a_lost_life(lives):
+    row_of(lives, [0, 0], lives=[3, 3])
+    assert row_of(lives, [1, 1], lives=[3, 3], terminated=bits(0, 1)).terminated.tolist() == [False, True]
 
 
 def test_a_life_that_is_won_is_no_end(lives):

@@ -134,12 +134,25 @@ def test_hidden_velocities():
     assert single.observation_space.contains(single.reset()[0])
 
 
-def test_repeated_actions():
-    rows = rollout(make_vector(COUNTING, num_action_repeats=2), 5)
+@pytest.mark.parametrize(("env_id", "limit"), [(COUNTING, False), (LIMITED, True)])
+def test_repeated_actions(env_id, limit):
+    rows = rollout(make_vector(env_id, num_action_repeats=2), 5)
     # Rewards 1 + 2, 3 + 4, 5 (the episode ends within the repeat), the reset, 1 + 2.
     np.testing.assert_array_equal(rows.reward[:, 0], [0, 3, 7, 5, 0, 3])
-    assert rows.terminated[3, 0]
+    assert rows.truncated[3, 0] if limit else rows.terminated[3, 0]
     assert rows.first[4, 0]
+
+
+def test_the_discounting_of_the_settings():
+    rows = rollout(make_vector(COUNTING, num_envs=1, discounting=0.5), 7)
+    # Rewards 1 to 5, the reset, 1.
+    np.testing.assert_allclose(rows.discounted_return[:, 0], [0, 1, 2.5, 4.25, 6.125, 8.0625, 0, 1])
+
+
+def test_a_limit_of_the_settings():
+    rows = rollout(make_vector(COUNTING, max_episode_frames=2), 4)
+    assert rows.truncated[:, 0].tolist() == [False, False, True, False, False]
+    assert not rows.terminated.any()
 
 
 def test_other_reset_modes_are_refused():

@@ -126,15 +126,6 @@ def test_running_moments_that_count_each_entry():
     assert count.tolist() == counts.sum(0).tolist()
 
 
-def test_discounted_returns_begin_anew_with_each_episode():
-    config = Config(env_id=f"{ID}Counting-v0", discounting=0.5)
-    environment = environments.make_vector_environment(config, 1, 0, 1)
-    rows = [environment.reset(), *(environment.step(np.zeros(1, int)) for _ in range(7))]
-    # Rewards 1 to 5, the reset, 1.
-    expected = [0, 1, 2.5, 4.25, 6.125, 8.0625, 0, 1]
-    np.testing.assert_allclose([row.discounted_return[0] for row in rows], expected)
-
-
 def test_statistics_are_learned_saved_and_exported(tmp_path):
     """Counting's observations [episode, step, action] and rewards 1, 2, ... are far from 0 and 1."""
     settings = dict(env_id=f"{ID}Counting-v0", normalise_observations=True, normalise_returns=True)
