@@ -106,7 +106,7 @@ class Evaluator:
         results = self._play_all(flat_weights, SELECTION_SEED, pause)
         for task, statistics in results.items():
             self._evaluations.record(environment_frames, version, task, statistics)
-        score = _score(results)
+        score = score_of(results)
         if self.best is None or score > self.best.selection_score:
             self._weights.keep(Best(environment_frames, version, score), flat_weights.numpy())
 
@@ -120,7 +120,7 @@ class Evaluator:
         What `pause` raises ends it, and then no score is kept.
         """
         results = self._play_all(tf.constant(self._weights.flat_weights()), SCORE_SEED, pause)
-        self._weights.keep_score(_score(results))
+        self._weights.keep_score(score_of(results))
 
     def best_agent(self) -> Agent:
         """The agent with the best weights."""
@@ -152,7 +152,11 @@ class Evaluator:
         return episode_statistics(episodes, config.seed)
 
 
-def _score(results: dict[str, dict]) -> float:
+def score_of(results: dict[str, dict]) -> float:
+    """The score of an evaluation, see `Evaluator`.
+
+    results: the statistics of each task's episodes, by the task's id.
+    """
     means = {task: statistics["mean"] for task, statistics in results.items()}
     normalised = suites.summarise(means).mean if len(means) > 1 else float("nan")
     return float(np.mean(list(means.values()))) if np.isnan(normalised) else normalised

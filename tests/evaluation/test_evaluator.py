@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from impala_tf.config import Config
 from impala_tf.evaluation import evaluator as evaluator_module
-from impala_tf.evaluation.evaluator import Evaluator
+from impala_tf.evaluation.evaluator import Evaluator, score_of
 from impala_tf.records.best_weights import BEST
 from impala_tf.records.evaluations import Evaluations
 from impala_tf.records.files import read_npz, write_npz
@@ -173,3 +173,16 @@ def test_the_end_of_a_run_writes_the_score_into_the_export(tmp_path, monkeypatch
 def test_due_times_are_the_multiples(tmp_path):
     evaluator = make(tmp_path, NoisyPlayer([]))
     assert [evaluator.next_frames(frames) for frames in (0, 99, 100, 250)] == [100, 100, 200, 300]
+
+
+@pytest.mark.parametrize(
+    ("means", "score"),
+    [
+        ({"MinAtar/Breakout-v0": 8.82}, 8.82),
+        ({"MinAtar/Breakout-v0": 8.82, "MinAtar/Freeway-v0": 48.0}, (0.5 + 1) / 2),
+        ({"MinAtar/Breakout-v0": 8.0, "CartPole-v1": 100.0}, 54.0),
+    ],
+    ids=["one task", "normalised", "a task without a reference"],
+)
+def test_the_score_over_tasks(means, score):
+    np.testing.assert_allclose(score_of({task: dict(mean=mean) for task, mean in means.items()}), score)

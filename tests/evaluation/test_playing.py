@@ -10,7 +10,7 @@ from impala_tf import environments
 from impala_tf.config import Config
 from impala_tf.evaluation import aggregate, playing
 from impala_tf.evaluation.playing import Episodes, episode_statistics, play, quotas
-from tests.support.environments import COUNTING
+from tests.support.environments import COUNTING, LIMITED
 
 
 class Tape:
@@ -36,9 +36,9 @@ class Tape:
         )
 
 
-def counting(num_envs):
+def counting(num_envs, env_id=COUNTING):
     """Observation: [episode number, step in it, last action]. Reward: the step's number. Episodes of 5, 6, 5, ..."""
-    return environments.make_vector_environment(Config(env_id=COUNTING), 1, 0, num_envs)
+    return environments.make_vector_environment(Config(env_id=env_id), 1, 0, num_envs)
 
 
 @pytest.mark.parametrize("greedy", [False, True])
@@ -55,12 +55,14 @@ def test_what_a_player_gives_comes_back_at_the_next_row(greedy):
     assert [t for t, row in enumerate(player.inputs) if row[3][0]] == [0, 6]
 
 
-def test_each_environment_plays_its_quota():
+@pytest.mark.parametrize("env_id", [COUNTING, LIMITED])
+def test_each_environment_plays_its_quota(env_id):
+    """It does not matter whether an episode ends by itself or by a time limit."""
     assert quotas(10, 4).tolist() == [3, 3, 2, 2]
     assert quotas(4, 4).tolist() == [1] * 4
     assert quotas(3, 2).sum() == 3
     player = Tape()
-    episodes = play(player, counting(2), 3, greedy=False, seed=1)
+    episodes = play(player, counting(2, env_id), 3, greedy=False, seed=1)
     # Both play the episode of 5 steps; the second of the other environment, of 6, is over its quota.
     assert episodes.lengths.tolist() == [5, 5, 6]
     assert episodes.returns.tolist() == [15, 15, 21]

@@ -32,11 +32,11 @@ def test_a_protocol_leaves_envpool_which_lacks_some_of_its_settings(tmp_path):
     assert config_of(tmp_path, "training", **settings).vectorization == "envpool"
 
 
-def test_what_belongs_to_the_preprocessing_is_left_out_without_it(tmp_path):
-    ram = config_of(tmp_path, "paper", atari_ram=True, noop_max=30)
-    assert (ram.sticky_actions, ram.max_episode_frames) == (0.0, 108_000)
-    plain = config_of(tmp_path, "paper", atari_preprocessing=False, noop_max=30)
-    assert (plain.sticky_actions, plain.max_episode_frames) == (0.0, 108_000)
+@pytest.mark.parametrize("without", [dict(atari_ram=True), dict(atari_preprocessing=False)])
+def test_what_belongs_to_the_preprocessing_stays_as_in_training_without_it(tmp_path, without):
+    config = config_of(tmp_path, "paper", **without)
+    assert (config.sticky_actions, config.max_episode_frames) == (0.0, 108_000)
+    assert config.noop_max == 7
 
 
 def test_protocols_are_for_games_of_atari(tmp_path):
