@@ -29,7 +29,8 @@ def losses_and_gradients(
 ) -> tuple[Any, list[tf.Tensor]]:
     """`batch_losses`, and the gradient of their total to each of the agent's variables.
 
-    Gradients are dense: an embedding's would come as slices, which neither travel nor can be clipped as they are.
+    Gradients are dense. TensorFlow gives an embedding's as slices, a list of rows in which a row may come twice: A3C
+    could not hand them on, and their global norm would not add up the rows that are the same.
     """
     with tf.GradientTape() as tape:
         losses = batch_losses(algorithm, agent, batch, costs)

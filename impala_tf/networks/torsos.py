@@ -153,28 +153,6 @@ class DeepTorso(keras.layers.Layer):
         return tf.nn.relu(self._output(features))
 
 
-class Embedding(keras.layers.Embedding):
-    """Keras' Embedding, whose gradient is a tensor like that of any other weight.
-
-    TensorFlow's own gradient is IndexedSlices, a list of rows in which a row may come twice. A3C could not hand it on,
-    and the global norm of gradients would not add up the rows that are the same.
-    """
-
-    def call(self, indices):
-        return look_up(tf.convert_to_tensor(self.embeddings), indices)
-
-
-@tf.custom_gradient
-def look_up(table: tf.Tensor, indices: tf.Tensor):
-    """[R, F] float32, [...] integers -> rows of the table, [..., F]."""
-
-    def gradient(upstream):
-        rows = tf.reshape(upstream, [-1, table.shape[1]])
-        return tf.math.unsorted_segment_sum(rows, tf.reshape(indices, [-1]), table.shape[0]), None
-
-    return tf.gather(table, indices), gradient
-
-
 class InstructionEncoder(keras.layers.Layer):
     """DMLab's language instruction: its words are hashed to 1000 buckets and embedded in 20 numbers each; an LSTM of 64
     units reads them, and its last output is what counts.
@@ -186,7 +164,7 @@ class InstructionEncoder(keras.layers.Layer):
 
     def __init__(self, seed: int):
         super().__init__()
-        self._embedding = Embedding(
+        self._embedding = keras.layers.Embedding(
             self.NUM_BUCKETS, 20, embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=seed)
         )
         self._lstm = keras.layers.LSTM(
