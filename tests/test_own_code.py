@@ -21,6 +21,7 @@ from impala_tf.support import startup
 from tests.support.environments import COUNTING, TESTS
 
 L = keras.layers
+SMALL = dict(num_actors=1, num_envs_per_actor=2, batch_size=2, unroll_length=5, hidden_sizes=(8,), xla="off")
 FRAME = gym.spaces.Box(0, 255, (4, 4, 1), np.uint8)
 SPACE = gym.spaces.Dict(frame=FRAME, vector=gym.spaces.Box(-9, 9, (3,)), more=gym.spaces.Tuple([FRAME]))
 
@@ -112,7 +113,7 @@ def test_what_the_vectors_cast_is_no_mistake():
     ],
 )
 def test_a_run_ends_with_the_environment_that_is_not_finite(tmp_path, step, what):
-    config = Config(env_id="NotFinite-v0", total_environment_frames=10_000, logdir=str(tmp_path), xla="off")
+    config = Config(env_id="NotFinite-v0", total_environment_frames=10_000, logdir=str(tmp_path), **SMALL)
     with pytest.raises(SettingError, match=f"^--env_id=NotFinite-v0: gave {what}; replace it in the environment"):
         impala_tf.train(config, make_env=lambda: Wrong(step=step))
 
@@ -167,8 +168,7 @@ def test_a_module_that_starts_a_process_is_not_waited_for(tmp_path, monkeypatch)
 def test_an_environment_that_was_mended_is_looked_at_anew(tmp_path):
     """In a notebook: the same name, first broken, then with a mask."""
     mask = {"action_mask": np.array([1, 1, 0], np.int8)}
-    config = Config(env_id="Mended-v0", total_environment_frames=200, num_envs_per_actor=2, batch_size=2, xla="off",
-                    num_actors=1, logdir=str(tmp_path))  # fmt: skip
+    config = Config(env_id="Mended-v0", total_environment_frames=200, logdir=str(tmp_path), **SMALL)
     with pytest.raises(SettingError, match="KeyError: 'my own bug'"):
         impala_tf.train(config, make_env=lambda: Wrong(reset=own_bug))
     taken = set()
