@@ -34,16 +34,28 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TESTS: dict[str, tuple[str, ...]] = {
     "impala_tf/algorithms/*.py": ("tests/algorithms",),
     "impala_tf/learning/*.py": ("tests/learning",),
-    "impala_tf/experience/*.py": ("tests/experience", "tests/acting"),
+    "impala_tf/experience/*.py": ("tests/acting",),
     "impala_tf/acting/*.py": ("tests/acting",),
-    "impala_tf/environments/vector*.py": ("tests/environments/test_environments.py",),
+    "impala_tf/environments/joined_environment.py": ("tests/environments/test_joined_environment.py",),
+    "impala_tf/environments/rows.py": ("tests/environments/test_rows.py", "tests/environments/test_vectors.py"),
+    "impala_tf/environments/*_environment.py": (
+        "tests/environments/test_rows.py",
+        "tests/environments/test_vectors.py",
+    ),
     "impala_tf/spaces/distributions/*.py": ("tests/spaces/test_distributions.py", "tests/spaces/test_masks.py"),
     "impala_tf/networks/*.py": ("tests/networks",),
-    "impala_tf/running/architectures/*.py": ("tests/running/test_architectures.py",),
-    "impala_tf/records/*metrics*.py": ("tests/records/test_metrics.py",),
-    "impala_tf/evaluation/playing.py": ("tests/evaluation",),
-    "impala_tf/evaluation/export.py": ("tests/evaluation",),
-    "impala_tf/config*.py": ("tests/test_config.py",),
+    "impala_tf/running/architectures/*.py": ("tests/running/test_architectures.py", "tests/running/test_order.py"),
+    "impala_tf/records/metrics.py": ("tests/records/test_metrics.py",),
+    "impala_tf/records/re*.py": ("tests/records/test_metrics.py",),
+    "impala_tf/records/rows.py": ("tests/records/test_metrics.py",),
+    "impala_tf/evaluation/playing.py": ("tests/evaluation/test_playing.py", "tests/evaluation/test_repeatable.py"),
+    "impala_tf/evaluation/export.py": (
+        "tests/evaluation/test_export.py",
+        "tests/evaluation/test_sampling_in_exports.py",
+    ),
+    "impala_tf/config.py": ("tests/test_config.py", "tests/settings"),
+    "impala_tf/settings/setting.py": ("tests/settings", "tests/test_config.py"),
+    "impala_tf/settings/contradictions.py": ("tests/settings", "tests/test_config.py"),
 }
 IMPORTED_ONCE = ("numpy", "pandas", "gymnasium", "tensorflow", "keras", "tensorflow_probability", "pytest")
 NOT_COPIED = shutil.ignore_patterns(".git", "__pycache__", "runs", ".*_cache", "build", "*.egg-info")

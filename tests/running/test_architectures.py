@@ -4,21 +4,18 @@ import csv
 import threading
 import time
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
 from impala_tf.config import Config, SettingError
-from impala_tf.environments import JoinedEnvironment, VectorEnvironment
 from impala_tf.experience.weights import WeightStore
 from impala_tf.learning.gradients import GradientWorker
 from impala_tf.records.logdir import LogDir
 from impala_tf.running import training, wiring
 from impala_tf.support.threads import Closed
-from tests.support.environments import COUNTING, TESTS, Counting
+from tests.support.environments import TESTS
 from tests.support.runs import TINY, learned, metrics_of, run
 from tests.support.unrolls import make_batch, make_learner
-from tests.support.vectors import make_vector, rollout
 
 # Two actors of four environments each.
 BATCH = {"a2c_sync_step": 8, "a2c_sync_trajectory": 8, "a3c": 4}
@@ -99,37 +96,6 @@ def test_an_environments_error_ends_the_run(architecture, tmp_path):
     with pytest.raises(OSError, match="the simulator has died"):
         run(tmp_path, **settings(architecture, env_id=f"{TESTS}Failing-v0"))
     assert threading.active_count() <= before + 1  # TensorBoard's writer ends by itself.
-
-
-@pytest.mark.parametrize("num_threads", [1, 3])
-def test_joined_environments_are_their_parts(num_threads):
-    def parts():
-        return [make_vector(COUNTING, num_envs=n) for n in (2, 3, 1)]
-
-    def action(t, n):
-        return (np.arange(n) + t) % 4
-
-    joined = rollout(JoinedEnvironment(parts(), num_threads), 12, action)
-    for part, start in zip(parts(), (0, 2, 5), strict=True):
-        alone = rollout(part, 12, lambda t, n, start=start: action(t, 6)[start : start + n])
-        for mine, whole in zip(alone, joined, strict=True):
-            np.testing.assert_array_equal(mine, whole[:, start : start + mine.shape[1]])
-
-
-def test_joined_environments_step_at_the_same_time():
-    """Each of the three waits in its step until the others are in theirs."""
-    barrier = threading.Barrier(3)
-
-    class Waits(gym.Wrapper):
-        def step(self, action):
-            barrier.wait(30)
-            return super().step(action)
-
-    parts = [VectorEnvironment(gym.vector.SyncVectorEnv([lambda: Waits(Counting())]), [0]) for _ in range(3)]
-    joined = JoinedEnvironment(parts, num_threads=3)
-    joined.reset()
-    assert joined.step(np.zeros(3, int)).episode_steps.tolist() == [1, 1, 1]
-    joined.close()
 
 
 def test_waiting_for_new_weights():
