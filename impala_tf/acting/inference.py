@@ -1,10 +1,12 @@
-"""How an actor gets its actions: from its own copy of the agent, or from one that all actors share.
+"""How an actor gets its actions: with weights of its own, or from one agent that answers all actors together.
 
-Both are used inside the actor's unroll function, so both work on graph tensors.
+Both are used inside the graph in which actors act, so both work on graph tensors.
 """
 
+import contextlib
 import threading
 import uuid
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import tensorflow as tf
@@ -19,25 +21,30 @@ _UNBOUNDED = 1_000_000
 class Policy(Protocol):
     """What an actor needs of a policy.
 
-    refresh: takes over flat weights [num_parameters] at the start of an unroll.
+    agent: the agent that acts.
+    with_weights: a context in which `step` acts with the flat weights [num_parameters] that the actor took.
     step: as `Agent.step`.
     """
 
     agent: Agent
 
-    def refresh(self, flat_weights: tf.Tensor) -> None: ...
+    def with_weights(self, flat_weights: tf.Tensor) -> AbstractContextManager: ...
 
     def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep: ...
 
 
 class LocalPolicy:
-    """The actor's own copy, on the CPU. Its weights stay the same throughout an unroll, as in the paper."""
+    """Each actor acts with the weights that it took at the start of its unroll, as in the paper, on the CPU.
+
+    The agent lends its layers only. Weights are tensors of the graph, so that actors that act at the same time can have
+    different versions.
+    """
 
     def __init__(self, agent: Agent):
         self.agent = agent
 
-    def refresh(self, flat_weights: tf.Tensor) -> None:
-        self.agent.assign_flat_weights(flat_weights)
+    def with_weights(self, flat_weights: tf.Tensor) -> AbstractContextManager:
+        return self.agent.with_flat_weights(flat_weights)
 
     def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep:
         return self.agent.step(observation, reward, last_action, first, core_state, seed)
@@ -68,8 +75,9 @@ class DynamicBatchingPolicy:
         self._lock = threading.Lock()
         self._function: tf.types.experimental.ConcreteFunction | None = None
 
-    def refresh(self, flat_weights: tf.Tensor) -> None:
-        """Nothing: the agent is shared, `publish_to` refreshes it."""
+    def with_weights(self, flat_weights: tf.Tensor) -> AbstractContextManager:
+        """Changes nothing: the agent is shared, and `publish_to` gives it its weights."""
+        return contextlib.nullcontext()
 
     @tf.function(autograph=False)
     def publish_to(self, flat_weights: tf.Tensor) -> None:
@@ -99,7 +107,7 @@ class DynamicBatchingPolicy:
 
     def _traced(self, inputs: tuple):
         """`_call` as a function with an unknown batch size: with a static one the op fails when it joins requests."""
-        with self._lock:  # Actors trace their unrolls at the same time.
+        with self._lock:  # Two graphs may be traced at the same time.
             if self._function is None:
                 specs = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), inputs)
                 with tf.init_scope():

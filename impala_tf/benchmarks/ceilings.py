@@ -111,16 +111,18 @@ def measure_policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rat
     observation = tf.convert_to_tensor(np.stack([zeros(agent.observation_space)] * num_rows))
     distribution = agent.distribution
     action = tf.zeros([num_rows, *distribution.action_shape], distribution.action_dtype)
-    inputs = [observation, action, tf.zeros([num_rows]), tf.zeros([num_rows], tf.bool), agent.initial_state(num_rows)]
+    row = [observation, action, tf.zeros([num_rows]), tf.zeros([num_rows], tf.bool), agent.initial_state(num_rows)]
+    inputs = [agent.flat_weights(), *row]
 
-    def graph(observation, action, reward, first, core_state):
-        for t in range(unroll_length):
-            # Each observation is only there after the step before, as if it came from there; otherwise TensorFlow
-            # would compute the features once for all steps.
-            with tf.control_dependencies([action]):
-                shown = tf.identity(observation)
-            step = local.step(shown, reward, action, first, core_state, tf.constant([0, t]))
-            action, core_state = step.action, step.core_state
+    def graph(flat_weights, observation, action, reward, first, core_state):
+        with local.with_weights(flat_weights):
+            for t in range(unroll_length):
+                # Each observation is only there after the step before, as if it came from there; otherwise TensorFlow
+                # would compute the features once for all steps.
+                with tf.control_dependencies([action]):
+                    shown = tf.identity(observation)
+                step = local.step(shown, reward, action, first, core_state, tf.constant([0, t]))
+                action, core_state = step.action, step.core_state
         return action, core_state
 
     with tf.device("/CPU:0"):  # Where actors act.

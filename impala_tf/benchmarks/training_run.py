@@ -69,7 +69,7 @@ def _wait_for_start(run: Run) -> None:
     By then an A3C worker has compiled its gradients, too. Raises RuntimeError where that takes too long.
     """
     deadline = time.monotonic() + START_SECS
-    while not (run.learner.updates and all(actor.calls >= 2 for actor in run.actors)):
+    while not (run.learner.updates and all(actor.num_graph_calls >= 2 for actor in run.actors)):
         if time.monotonic() > deadline:
             raise RuntimeError(f"not every actor and the learner had begun to work after {START_SECS:g} s")
         _wait(run, 0.02)

@@ -43,7 +43,8 @@ class Agent:
     observation_statistics, return_statistics: what is kept for normalising (`normalisation.py`); None means nothing.
 
     keras_variables, variables: the trained weights, as Keras variables and as TensorFlow's.
-    statistics: the variables of both statistics, which are published, saved and exported like weights.
+    keras_statistics, statistics: the variables of both statistics, in both forms. They are published, saved and
+        exported like weights.
     """
 
     def __init__(
@@ -235,10 +236,22 @@ class Agent:
 
     def assign_flat_weights(self, flat: tf.Tensor) -> None:
         """The inverse of `flat_weights`."""
-        variables = [*self.variables, *self.statistics]
-        pieces = tf.split(flat, [v.shape.num_elements() for v in variables])
-        for variable, piece in zip(variables, pieces, strict=True):
-            variable.assign(tf.reshape(piece, variable.shape))
+        for variable, value in zip([*self.variables, *self.statistics], self._unflatten(flat), strict=True):
+            variable.assign(value)
+
+    def with_flat_weights(self, flat: tf.Tensor) -> keras.StatelessScope:
+        """A context in which the networks compute with the weights [num_parameters] and not with their variables.
+
+        So one graph serves any weights. In it variables are read by their `value`, as layers do.
+        """
+        variables = [*self.keras_variables, *self.keras_statistics]
+        return keras.StatelessScope(list(zip(variables, self._unflatten(flat), strict=True)))
+
+    def _unflatten(self, flat: tf.Tensor) -> list[tf.Tensor]:
+        """The weights and statistics of a vector as `flat_weights` makes it, one by one, in their shapes."""
+        shapes = [v.shape for v in [*self.variables, *self.statistics]]
+        pieces = tf.split(flat, [shape.num_elements() for shape in shapes])
+        return [tf.reshape(piece, shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def merge_rows(nest: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from impala_tf.acting.actor import BaseActor
+from impala_tf.acting.base_actor import BaseActor
 from impala_tf.config import Config
 from impala_tf.evaluation.evaluator import Evaluator
 from impala_tf.experience.batch_statistics import BatchStatistics

@@ -8,9 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf import environments
-from impala_tf.acting.actor import Actor, BaseActor
+from impala_tf.acting.acting_graph import ActingGraph
+from impala_tf.acting.actor import Actor, VectorActingGraph
+from impala_tf.acting.base_actor import BaseActor
 from impala_tf.acting.inference import DynamicBatchingPolicy, LocalPolicy, Policy
-from impala_tf.acting.partial_actor import PartialActor
+from impala_tf.acting.partial_actor import PartialActingGraph, PartialActor
 from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config, SettingError
 from impala_tf.evaluation.agent_player import AgentPlayer
@@ -74,9 +76,9 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
 
     weights = WeightStore(config.policy_lag)
     seed = int(random.integers(2**31))  # Drawn anew when a run is resumed, so that it does not replay its beginning.
-    policies = make_policies(config, make_one_agent, weights)
     at_once = concurrent_actors(config, spaces.vectorization)
-    actors = make_actors(config, seed, policies, spec, queue.group, at_once)
+    graph_of = make_acting_graphs(config, make_one_agent, weights, spec)
+    actors = make_actors(config, seed, graph_of, queue.group, at_once)
     weights.publish(learner.updates, agent.flat_weights())
 
     turns = threading.Semaphore(at_once)
@@ -137,18 +139,43 @@ def rows_per_call(config: Config) -> int:
 
 
 def make_actors(
-    config: Config, seed: int, policies: list[Policy], spec: UnrollSpec, group: int, at_once: int
+    config: Config, seed: int, graph_of: Callable[[int], ActingGraph], group: int, at_once: int
 ) -> list[BaseActor]:
-    """at_once: how many actors may act at the same time."""
+    """The actors with their environments.
+
+    graph_of: graph in which an actor acts, from its index.
+    group: number of unrolls in an element of the queue.
+    at_once: number of actors that may act at the same time.
+    """
     num_envs = config.num_envs_per_actor
+    indices = range(config.num_actors)
     if config.envs_per_step:
-        parts = [environments.make_partial_environment(config, seed, i, num_envs) for i in range(config.num_actors)]
-        return [PartialActor(i, part, policies[i], spec, seed) for i, part in enumerate(parts)]
-    vectors = [environments.make_vector_environment(config, seed, i, num_envs) for i in range(config.num_actors)]
+        partial = [environments.make_partial_environment(config, seed, i, num_envs) for i in indices]
+        return [PartialActor(i, environment, graph_of(i), seed) for i, environment in enumerate(partial)]
+    vectors = [environments.make_vector_environment(config, seed, i, num_envs) for i in indices]
     if config.architecture == "a2c_sync_step":
-        joined = environments.JoinedEnvironment(vectors, at_once)
-        return [Actor(0, joined, policies[0], spec, group, seed)]
-    return [Actor(i, vector, policies[i], spec, group, seed) for i, vector in enumerate(vectors)]
+        return [Actor(0, environments.JoinedEnvironment(vectors, at_once), graph_of(0), group, seed)]
+    return [Actor(i, vector, graph_of(i), group, seed) for i, vector in enumerate(vectors)]
+
+
+def make_acting_graphs(
+    config: Config, make_one_agent: Callable[[], Agent], weights: WeightStore, spec: UnrollSpec
+) -> Callable[[int], ActingGraph]:
+    """The graph in which an actor acts, from the actor's index: all actors share one.
+
+    A3C's workers have one each, whose agent also computes the worker's gradients.
+    """
+
+    def make_graph() -> ActingGraph:
+        return (PartialActingGraph if config.envs_per_step else VectorActingGraph)(
+            make_policy(config, make_one_agent, weights), spec
+        )
+
+    if config.architecture == "a3c":
+        graphs = [make_graph() for _ in range(config.num_actors)]
+        return graphs.__getitem__
+    shared = make_graph()
+    return lambda index: shared
 
 
 def concurrent_actors(config: Config, vectorization: str) -> int:
@@ -162,11 +189,11 @@ def concurrent_actors(config: Config, vectorization: str) -> int:
     return max(1, environments.available_cores() - 1)
 
 
-def make_policies(config: Config, make_one_agent, weights: WeightStore) -> list:
-    """A policy for each actor: copies of their own, or one that all share."""
+def make_policy(config: Config, make_one_agent: Callable[[], Agent], weights: WeightStore) -> Policy:
+    """The policy in an acting graph."""
     with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
         if not config.dynamic_batching:
-            return [LocalPolicy(make_one_agent()) for _ in range(config.num_actors)]
+            return LocalPolicy(make_one_agent())
         policy = DynamicBatchingPolicy(
             make_one_agent(),
             config.dynamic_batching_min,
@@ -174,4 +201,4 @@ def make_policies(config: Config, make_one_agent, weights: WeightStore) -> list:
             config.dynamic_batching_timeout_ms,
         )
     weights.add_listener(policy.publish_to)
-    return [policy] * config.num_actors
+    return policy

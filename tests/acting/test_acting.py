@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 
 from impala_tf import environments
 from impala_tf.acting.inference import LocalPolicy
-from impala_tf.acting.partial_actor import PartialActor
+from impala_tf.acting.partial_actor import PartialActingGraph, PartialActor
 from impala_tf.config import Config
 from impala_tf.environments import PartialEnvironment
 from impala_tf.environments.task import Task
@@ -47,18 +47,19 @@ def test_unrolls_chain(num_envs, batch_size):
 def test_the_learner_sees_the_policy_that_acted():
     """With the weights that acted, the learner's unroll gives exactly the behaviour parameters: all ratios are 1.
 
-    Over several unrolls, with an LSTM, so that a wrong initial state, last action or reset would show.
+    Over several unrolls with weights of their own, so that weights that are not taken anew would show; with an LSTM, so
+    that a wrong initial state, last action or reset would show.
     """
-    actor, queue, agent = make_actor(core="lstm", core_size=8, policy_init_scale=1.0)
-    weights = make_agent(
-        Config(core="lstm", core_size=8, policy_init_scale=1.0, use_last_action_and_reward=True, seed=9),
-        agent.observation_space,
-        environments.spec_of(Config(env_id=COUNTING)).action_space,
-    ).flat_weights()
-    for unroll in unrolls(actor, queue, agent, 4, weights):
+    settings = dict(core="lstm", core_size=8, policy_init_scale=1.0)
+    actor, queue, agent = make_actor(**settings)
+    action_space = environments.spec_of(Config(env_id=COUNTING)).action_space
+    for seed in range(9, 13):
+        config = Config(use_last_action_and_reward=True, seed=seed, **settings)
+        learner = make_agent(config, agent.observation_space, action_space)
+        unroll = unrolls(actor, queue, agent, 1, learner.flat_weights())[0]
         last_actions = np.concatenate([unroll.last_action[None], unroll.actions])
         rows = unroll.env_outputs
-        parameters, _ = agent.unroll(rows.observation, rows.reward, last_actions, rows.first, unroll.core_state)
+        parameters, _ = learner.unroll(rows.observation, rows.reward, last_actions, rows.first, unroll.core_state)
         np.testing.assert_allclose(parameters[:-1], unroll.behaviour_parameters, rtol=1e-4, atol=1e-5)
     assert np.any(unroll.core_state != 0)
 
@@ -164,7 +165,7 @@ def test_unrolls_of_environments_handed_out_in_parts():
     )
     acting = make_agent(config, spaces.observation_space, spaces.action_space)
     environment = PartialEnvironment(Parts(num_envs), num_envs, 2, Task())
-    actor = PartialActor(3, environment, LocalPolicy(acting), spec, seed=1)
+    actor = PartialActor(3, environment, PartialActingGraph(LocalPolicy(acting), spec), seed=1)
     parts = [actor.unroll(version, agent.flat_weights()) for version in range(40)]
     together = map_leaves(lambda name, _, *leaves: np.concatenate(leaves), spec, *parts)
     count = len(together.actor)
@@ -204,14 +205,16 @@ def test_the_version_of_a_part_is_that_of_its_first_action():
     spec = unroll_spec(T, ArraySpec((3,), np.float32), ArraySpec((), np.dtype(np.int64)), 4, 0)
 
     class VersionPolicy(LocalPolicy):
-        def refresh(self, flat_weights):
+        def with_weights(self, flat_weights):
             self.version = flat_weights[0]
+            return super().with_weights(flat_weights)
 
         def step(self, observation, reward, last_action, first, core_state, seed):
             step = super().step(observation, reward, last_action, first, core_state, seed)
             return step._replace(parameters=0 * step.parameters + self.version)
 
-    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2, Task()), VersionPolicy(agent), spec, seed=1)
+    graph = PartialActingGraph(VersionPolicy(agent), spec)
+    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2, Task()), graph, seed=1)
     unrolls = [actor.unroll(v, tf.fill(agent.flat_weights().shape, float(v))) for v in range(30)]
     shown = np.concatenate([u.behaviour_parameters[:, 0, 0, 0] for u in unrolls])
     stamped = np.concatenate([u.policy_version[:, 0] for u in unrolls])
@@ -222,7 +225,8 @@ def test_the_version_of_a_part_is_that_of_its_first_action():
 def test_nothing_ended_yet():
     _, _, agent = make_actor()
     spec = unroll_spec(40, ArraySpec((3,), np.float32), ArraySpec((), np.dtype(np.int64)), 4, 0)
-    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2, Task()), LocalPolicy(agent), spec, seed=1)
+    graph = PartialActingGraph(LocalPolicy(agent), spec)
+    actor = PartialActor(0, PartialEnvironment(Parts(6), 6, 2, Task()), graph, seed=1)
     unroll = actor.unroll(0, agent.flat_weights())
     assert unroll.env_outputs.observation.shape == (0, 41, 1, 3)
     queue = UnrollQueue(spec, 2, 1)

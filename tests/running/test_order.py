@@ -20,7 +20,6 @@ BATCH = {"impala": 32, "a2c_sync_step": 256, "a2c_sync_trajectory": 256, "a3c": 
 class Fakes:
     """The parts of a run. Each writes what is done with it to `tape`; after `limit` updates or unrolls the run ends."""
 
-    agent = "agent"
     index = 0
     environment_secs = 0.0
     environment_frames = 0
@@ -36,6 +35,7 @@ class Fakes:
         self.updates = 0
         self.version = 10
         self.crew = Crew()
+        self.agent = SimpleNamespace(assign_flat_weights=lambda flat: self.log(f"worker takes {flat}"))
 
     def log(self, event):
         self.tape.append(event)
@@ -202,7 +202,8 @@ def test_a3cs_worker_holds_the_lock_from_its_step_to_its_publication(fake_gradie
     expected = []
     for update, version in ((1, 11), (2, 12)):
         expected += ["turn taken", f"weights {version} read", f"unroll {version} with flat {version}"]
-        expected += ["turn given back", "gradients", "lock taken", "apply losses gradients"]
+        expected += ["turn given back", f"worker takes flat {version}", "gradients"]
+        expected += ["lock taken", "apply losses gradients"]
         expected += [f"new weights {update} published as {update}", f"recorded {update}", "lock given back"]
     assert fakes.tape == expected
     assert fakes.crew.stopping

@@ -3,7 +3,7 @@
 import numpy as np
 
 from impala_tf import environments
-from impala_tf.acting.actor import Actor
+from impala_tf.acting.actor import Actor, VectorActingGraph
 from impala_tf.acting.inference import LocalPolicy
 from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import UnrollQueue, join_groups
@@ -24,7 +24,8 @@ def make_actor(env_id=COUNTING, num_envs=6, batch_size=3, seed=1, index=0, **set
     spec = spec_for(agent, T)
     queue = UnrollQueue(spec, batch_size, num_envs, capacity=10_000)
     environment = environments.make_vector_environment(config, seed, index, num_envs)
-    return Actor(index, environment, LocalPolicy(agent), spec, queue.group, seed), queue, agent
+    graph = VectorActingGraph(LocalPolicy(agent), spec)
+    return Actor(index, environment, graph, queue.group, seed), queue, agent
 
 
 def unrolls(actor, queue, agent, num_unrolls, weights=None):

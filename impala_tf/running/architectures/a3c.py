@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from impala_tf.acting.actor import BaseActor
+from impala_tf.acting.base_actor import BaseActor
 from impala_tf.experience.batch_statistics import batch_statistics
 from impala_tf.learning.gradients import GradientWorker
 from impala_tf.running.architectures.turns import turn_to_act
@@ -34,9 +34,11 @@ def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
     with tf.device("/CPU:0"):
         while run.going:
             with turn_to_act(run), timer("act"):
-                unroll = tf.nest.map_structure(tf.convert_to_tensor, actor.unroll(*run.weights.latest()))
+                version, flat_weights = run.weights.latest()
+                unroll = tf.nest.map_structure(tf.convert_to_tensor, actor.unroll(version, flat_weights))
             run.metrics.add_seconds("environment", actor.environment_secs)
             with timer("gradient"):
+                actor.agent.assign_flat_weights(flat_weights)
                 losses, gradients = worker.gradients(unroll, run.learner.hyperparameters)
             statistics = batch_statistics(unroll)
             with timer("wait"):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from impala_tf.acting.actor import BaseActor
+from impala_tf.acting.base_actor import BaseActor
 from impala_tf.running.architectures.turns import turn_to_act
 from impala_tf.running.run import Run, after_update
 

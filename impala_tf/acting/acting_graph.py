@@ -1,0 +1,95 @@
+"""The graph in which actors act: one for all actors of a run."""
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.acting.inference import Policy
+from impala_tf.experience.unroll_spec import UnrollSpec
+from impala_tf.support.graphs import direct_call
+
+
+class ActingGraph:
+    """T policy calls, each followed by a step of the environments, as one graph that all actors of a run share.
+
+    A graph per actor would be traced and kept per actor, which takes minutes and gigabytes for many actors and a deep
+    network. So whatever differs between actors is an input: the actor's index, its weights, its seeds and the row that
+    it is at. Several actors may run the graph at the same time. They must have the same spaces, and the same number of
+    rows in a policy call.
+
+    The environments are stepped by Python functions inside the graph. Such a function is given the actor's index and
+    calls that actor, which must have been added.
+
+    policy: the policy of all actors, see `inference.py`.
+    spec: the spec of their unrolls.
+    """
+
+    def __init__(self, policy: Policy, spec: UnrollSpec):
+        self.policy = policy
+        self.spec = spec
+        self._actors: dict[int, Any] = {}
+        self._errors: dict[int, Exception] = {}
+        self._lock = threading.Lock()
+        self._call: Callable | None = None
+        self._shapes: list[tf.TensorShape] = []  # The shapes of the inputs that the graph was traced for.
+
+    def add(self, index: int, actor: Any) -> None:
+        """Registers the actor that Python functions in the graph call by `index`."""
+        assert index not in self._actors, f"two actors {index}"
+        self._actors[index] = actor
+
+    def run(self, index: int, flat_weights: tf.Tensor, seeds: np.ndarray, row: list) -> list[tf.Tensor]:
+        """Lets actor `index` act for T rows.
+
+        flat_weights: [num_parameters] float32, weights that act.
+        seeds: [T, 2] int32, a seed for the actions of each row, see `row_seeds`.
+        row: leaves of the first policy call's inputs, see `policy_inputs`.
+        Returns what `_act` returns. Raises what a step of the environments raised.
+        """
+        inputs = [tf.convert_to_tensor(x) for x in (np.array(index, np.int32), flat_weights, seeds, *row)]
+        with self._lock:
+            if self._call is None:
+                self._call = direct_call(self._act, inputs)
+                self._shapes = [x.shape for x in inputs]
+        assert [x.shape for x in inputs] == self._shapes, f"actor {index} does not fit the others' graph"
+        try:
+            return self._call(inputs)
+        except tf.errors.OpError:
+            error = self._errors.pop(index, None)
+            if error is not None:  # TensorFlow makes a text of what a Python function in a graph raises.
+                raise error from None
+            raise
+
+    def _act(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, *row: tf.Tensor):
+        """The graph's function, with the inputs of `run`. It is called once, to be traced."""
+        raise NotImplementedError
+
+    def _step_policy(self, row: list, last_action: tf.Tensor, core_state: tf.Tensor, seed: tf.Tensor):
+        """The `PolicyStep` of one row; row: as `policy_inputs` gives it."""
+        *leaves, reward, first = row
+        observation = tf.nest.pack_sequence_as(self.spec.leaves.env_outputs.observation, leaves)
+        return self.policy.step(observation, reward, last_action, first, core_state, seed)
+
+    def _in_python(self, method: Callable, index: tf.Tensor, arguments: list, like: Any) -> list[tf.Tensor]:
+        """Calls method(actor, *arguments) when the graph runs, with numpy arrays and the actor of that index.
+
+        Returns what the method returns, a list of arrays, as tensors with the shapes and dtypes of `like`. Shapes are
+        asserted while tracing only; an op that asserts them in every row takes a microsecond for each array.
+        """
+        outputs = tf.numpy_function(
+            functools.partial(self._call_actor, method), [index, *arguments], [x.dtype for x in like]
+        )
+        for output, example in zip(outputs, like, strict=True):
+            output.set_shape(example.shape)
+        return outputs
+
+    def _call_actor(self, method: Callable, index: np.ndarray, *arguments: np.ndarray) -> list[np.ndarray]:
+        try:
+            return method(self._actors[int(index)], *arguments)
+        except Exception as error:
+            self._errors[int(index)] = error
+            raise

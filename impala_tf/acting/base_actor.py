@@ -1,0 +1,73 @@
+"""What the two kinds of actors share."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from impala_tf.acting.acting_graph import ActingGraph
+from impala_tf.acting.seeds import row_seeds
+from impala_tf.networks import Agent
+from impala_tf.types import EnvOutput, Unroll
+
+
+class BaseActor:
+    """An actor's place in the run, and its way into the graph that all actors share.
+
+    index: number of the actor in the run.
+    environment: environments of this actor; they are closed with it.
+    graph: the `ActingGraph` that all actors of the run share.
+    seed: the seed of the run's acting.
+
+    environment_secs: seconds of the last unroll that were spent in the environments.
+    num_graph_calls: number of calls of the graph that have returned.
+    """
+
+    def __init__(self, index: int, environment: Any, graph: ActingGraph, seed: int):
+        self.index = index
+        self.environment_secs = 0.0
+        self.num_graph_calls = 0
+        self._environment = environment
+        self._graph = graph
+        self._spec = graph.spec
+        self._seed = seed
+        graph.add(index, self)
+
+    @property
+    def agent(self) -> Agent:
+        """The agent of the graph. Its variables are not the weights that act."""
+        return self._graph.policy.agent
+
+    def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
+        """Acts for T steps with the weights [num_parameters] and returns unrolls in the queue's groups.
+
+        policy_version: update count that belongs to the weights; the unrolls carry it.
+        Raises what a step of the environments raised.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def _act(self, flat_weights: tf.Tensor, inputs: list) -> list[tf.Tensor]:
+        """Runs the graph from the row whose policy inputs are given."""
+        seeds = row_seeds(self._seed, self.index, self.num_graph_calls, self._spec.unroll_length)
+        outputs = self._graph.run(self.index, flat_weights, seeds, inputs)
+        self.num_graph_calls += 1
+        return outputs
+
+    def _zero_actions(self, num_envs: int) -> np.ndarray:
+        """[num_envs, ...] zeros, which stand for the last action where there was none."""
+        spec = self._spec.leaves.actions
+        return np.zeros([num_envs, *spec.shape], spec.dtype)
+
+    def _zero_core_states(self, num_envs: int) -> np.ndarray:
+        """[num_envs, S] zeros, the core state before an episode."""
+        return np.zeros([num_envs, *self._spec.leaves.core_state.shape], np.float32)
+
+
+def policy_inputs(row: EnvOutput) -> list:
+    """What the policy sees of a row, as a flat list: the observation's leaves, the reward, `first`."""
+    if isinstance(row.observation, np.ndarray):
+        return [row.observation, row.reward, row.first]
+    return [*tf.nest.flatten(row.observation), row.reward, row.first]
