@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -141,3 +142,10 @@ def test_tests_mirror_the_wings():
     wings = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     assert folders - wings <= {"scripts"}
     assert wings - folders == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
+def test_links_lead_to_files(page):
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", path.read_text())
+    assert [link for link in links if not (path.parent / link.replace("\\", "")).exists()] == []
