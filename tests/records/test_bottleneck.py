@@ -1,71 +1,98 @@
-"""The report must name the right culprit in runs that are made to have one."""
+"""The report names the right culprit: for known times, and in a run that is made to have one."""
 
-import time
+import types
 
 import pytest
 
 from impala_tf.config import Config
-from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.records import bottleneck
 from impala_tf.records.logdir import LogDir
-from impala_tf.running import training, wiring
+from impala_tf.running import training
 from tests.support.environments import TESTS
-
-SLOW = f"{TESTS}Slow-v0"
 
 
 def seconds(**parts):
     return bottleneck.Seconds(**(dict.fromkeys(bottleneck.Seconds._fields, 0) | parts))
 
 
-def run(tmp_path, **settings):
-    config = Config(logdir=str(tmp_path), **({"num_actors": 2, "unroll_length": 5, "log_every_secs": 0.1} | settings))
-    return training.train(config, LogDir(config, warn=print)).bottleneck
+def verdict(architecture="impala", **parts):
+    return bottleneck.explain(seconds(**parts), 8, 32, architecture).splitlines()[1]
 
 
-def test_slow_environments(tmp_path):
-    text = run(tmp_path, env_id=SLOW, num_envs_per_actor=2, batch_size=4, total_environment_frames=400)
-    assert "the environments are the limit" in text
-    assert "--vectorization=async" in text
+def test_the_figures_are_shares():
+    text = bottleneck.explain(seconds(wait=62, update=38, weights=10, turn=25, act=50, put=15, environment=12), 8, 32)
+    assert text.splitlines()[0] == (
+        "learner: 62% waiting for unrolls, 38% updating; "
+        "actors: 15% handing unrolls to the queue, 10% waiting for new weights; acting: 24% environment, 76% policy"
+    )
+    assert bottleneck.explain(seconds(), 8, 32) == "no update was timed"
 
 
-def test_a_big_network_with_one_environment(tmp_path):
-    # Acting reads all weights for one row; the learner shares one reading among a batch of 512 rows.
-    text = run(
-        tmp_path, num_envs_per_actor=1, batch_size=64, unroll_length=8, hidden_sizes=(2048, 2048), xla="off",
-        total_environment_frames=6000,
-    )  # fmt: skip
-    assert "the policy is the limit (calls of 1 rows): raise --num_envs_per_actor" in text
+def test_a_learner_that_does_not_wait_is_the_limit():
+    assert verdict(wait=29, update=71, act=50, put=50, environment=49).startswith(
+        "the learner is the limit (batches of 32"
+    )
+    assert not verdict(wait=31, update=69, act=50, put=50, environment=49).startswith("the learner")
 
 
-def test_a_learner_with_tiny_batches(tmp_path):
-    text = run(
-        tmp_path, num_envs_per_actor=32, batch_size=1, unroll_length=2, hidden_sizes=(512, 512),
-        total_environment_frames=1500,
-    )  # fmt: skip
-    assert "the learner is the limit (batches of 1 unrolls): a larger --batch_size" in text
+def test_where_both_sides_wait_the_queue_is_the_limit():
+    assert verdict(wait=50, update=50, act=69, put=31).startswith("the queue is the limit")
+    assert not verdict(wait=50, update=50, act=71, put=29).startswith("the queue")
+    assert not verdict(wait=50, update=50, act=29, turn=40, put=31, weights=20).startswith("the queue")
 
 
-def test_a_slow_queue(tmp_path, monkeypatch):
-    class SlowQueue(UnrollQueue):
-        def put(self, unrolls):
-            time.sleep(0.05)
-            super().put(unrolls)
+def test_the_larger_part_of_acting_is_the_limit():
+    environments = verdict(wait=90, update=10, act=100, environment=51)
+    assert environments.startswith("the environments are the limit")
+    assert "--vectorization=async" in environments
+    policy = verdict(wait=90, update=10, act=100, environment=49)
+    assert policy.startswith("the policy is the limit (calls of 8 rows): raise --num_envs_per_actor, or")
+    a2c = verdict("a2c_sync_step", wait=90, update=10, act=100, environment=49)
+    assert "raise --num_envs_per_actor with --batch_size, or" in a2c
 
-    monkeypatch.setattr(wiring, "UnrollQueue", SlowQueue)
-    text = run(tmp_path, num_envs_per_actor=8, batch_size=8, total_environment_frames=2000)
-    assert "the queue is the limit" in text
-    assert "--queue_capacity" in text
+
+def test_who_waits_for_each_other_is_told_so():
+    advice = "actors and learner wait for each other, which --architecture=impala avoids"
+    assert advice in verdict("a2c_sync_trajectory", wait=50, update=50, weights=40, act=60)
+    assert advice not in verdict("a2c_sync_trajectory", wait=20, update=80, weights=40, act=60)
+    assert advice not in verdict("a2c_sync_trajectory", wait=50, update=50, weights=20, act=80)
 
 
 @pytest.mark.parametrize(
-    ("times", "expected"),
+    ("parts", "limit"),
     [
-        (seconds(wait=62, update=38, act=100, put=0, environment=29), "62% waiting for unrolls"),
-        (seconds(wait=62, update=38, act=100, put=0, environment=29), "29% environment, 71% policy"),
-        (seconds(wait=5, update=95, act=50, put=50, environment=49), "the learner is the limit"),
-        (seconds(wait=0, update=0, act=0, put=0, environment=0), "no update was timed"),
+        (dict(act=50, gradient=30, update=15, wait=10), "the gradients are the limit (of 8 unrolls)"),
+        (dict(act=60, gradient=30, update=15, wait=10, environment=31), "the environments are the limit"),
+        (dict(act=60, gradient=30, update=15, wait=10, environment=29), "the policy is the limit (calls of 8 rows)"),
+        (dict(act=60), "no update was timed"),
     ],
 )
-def test_figures(times, expected):
-    assert expected in bottleneck.explain(times, rows_per_call=8, batch_size=32)
+def test_the_limit_of_a3cs_workers(parts, limit):
+    assert bottleneck.explain_workers(seconds(**parts), 8).splitlines()[-1].startswith(limit)
+
+
+def test_the_shares_of_a3cs_workers():
+    text = bottleneck.explain_workers(seconds(act=40, gradient=30, wait=10, update=15, turn=5, environment=10), 8)
+    assert text.splitlines()[0] == (
+        "workers: 40% acting, 30% computing gradients, 10% waiting for the shared weights, 15% updating them, "
+        "5% waiting for a turn to act; acting: 25% environment, 75% policy"
+    )
+
+
+@pytest.mark.parametrize("architecture", ["impala", "a3c"])
+def test_a_run_is_explained_by_its_own_times(architecture):
+    config = Config(architecture=architecture, num_actors=2, num_envs_per_actor=4, batch_size=4)
+    times = seconds(wait=10, update=10, act=100, environment=60, gradient=20)
+    metrics = types.SimpleNamespace(total_seconds=lambda name: getattr(times, name))
+    text = training.explain_time(types.SimpleNamespace(config=config, metrics=metrics))
+    expected = bottleneck.explain(times, 4, 4) if architecture == "impala" else bottleneck.explain_workers(times, 4)
+    assert text == expected
+
+
+def test_a_run_with_slow_environments(tmp_path):
+    """They sleep for most of the time, so that the verdict does not depend on the machine."""
+    config = Config(
+        logdir=str(tmp_path), env_id=f"{TESTS}Slow-v0", num_actors=2, num_envs_per_actor=2, batch_size=4, xla="off",
+        unroll_length=5, log_every_secs=0.1, total_environment_frames=400,
+    )  # fmt: skip
+    assert "the environments are the limit" in training.train(config, LogDir(config, warn=print)).bottleneck

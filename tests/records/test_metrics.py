@@ -309,3 +309,10 @@ def test_rows_of_evaluations(tmp_path):
     assert (second["task"], second["mean"]) == ("b", 3)
     scalars = scalars_of(tmp_path)
     assert scalars == {"evaluation/mean_return/a": [(100, 1.0)], "evaluation/mean_return/b": [(100, 3.0)]}
+
+
+def test_the_evaluations_of_a_single_task_need_no_name(tmp_path):
+    metrics = Metrics(tmp_path, NAMES, ("a",))
+    metrics.evaluations.record(100, 7, "a", dict(mean=1.0, standard_error=0, interval_95=[1, 1], num_episodes=9))
+    metrics.close()
+    assert scalars_of(tmp_path) == {"evaluation/mean_return": [(100, 1.0)]}
