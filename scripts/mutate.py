@@ -260,18 +260,11 @@ def time_tests(modules: list[str], workers: list[Worker]) -> dict[tuple[str, ...
     return seconds_of
 
 
-def import_once() -> None:
-    """Imports what the tests of all modules need, without TensorFlow's greetings."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    for name in IMPORTED_ONCE:
-        importlib.import_module(name)
-    del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # It is not for the tests, which look at messages of their children.
-
-
 def test_mutants(root: pathlib.Path, mutants: list[Mutant], texts: dict[str, str], args: argparse.Namespace) -> None:
     """Runs the tests of each mutant and appends a row for it."""
     if not args.fresh:
-        import_once()
+        for name in IMPORTED_ONCE:
+            importlib.import_module(name)
     with tempfile.TemporaryDirectory() as directory:
         paths = [pathlib.Path(directory) / str(job) for job in range(args.jobs)]
         workers = [Worker(root, path, args.fresh) for path in paths]

@@ -40,20 +40,28 @@ def test_a_run_leaves_what_impalas_leaves(architecture, tmp_path):
     assert learned(tmp_path)["environment_frames"] == again.environment_frames >= 6000
 
 
+@pytest.fixture(scope="module")
+def metrics_of_impala(tmp_path_factory):
+    """The metrics of a run of IMPALA whose unrolls wait long for the learner."""
+    logdir = tmp_path_factory.mktemp("impala")
+    run(logdir, queue_capacity=64)
+    return metrics_of(logdir)
+
+
 @pytest.mark.parametrize(
     ("architecture", "dynamic_batching"),
     [("a2c_sync_step", False), ("a2c_sync_trajectory", False), ("a2c_sync_trajectory", True)],
 )
-def test_a2c_is_on_policy(architecture, dynamic_batching, tmp_path):
+def test_a2c_is_on_policy(architecture, dynamic_batching, tmp_path, metrics_of_impala):
     """No lag, and the learner's policy is the one that acted: all ratios are 1. IMPALA's differ."""
-    run(tmp_path / "a2c", **settings(architecture, dynamic_batching=dynamic_batching))
-    metrics = metrics_of(tmp_path / "a2c")
+    run(tmp_path, **settings(architecture, dynamic_batching=dynamic_batching))
+    metrics = metrics_of(tmp_path)
     assert metrics["policy_lag_max"].max() == 0
+    with (tmp_path / "episodes.csv").open() as file:
+        assert {row["actor"] for row in csv.DictReader(file)} == {"0", "1"}
     np.testing.assert_allclose([metrics["ratio_min"].min(), metrics["ratio_max"].max()], 1.0, atol=1e-4)
-    run(tmp_path / "impala", queue_capacity=64)
-    metrics = metrics_of(tmp_path / "impala")
-    assert metrics["policy_lag_max"].max() > 0
-    assert metrics["ratio_max"].max() > 1.0001
+    assert metrics_of_impala["policy_lag_max"].max() > 0
+    assert metrics_of_impala["ratio_max"].max() > 1.0001
 
 
 def test_a_synchronous_batch_has_every_actor_once(tmp_path, monkeypatch):
@@ -135,12 +143,6 @@ def test_waiting_for_new_weights():
 def test_settings_that_contradict_an_architecture(given, message):
     with pytest.raises(SettingError, match=message):
         Config(**given)
-
-
-def test_episodes_know_their_actor(tmp_path):
-    run(tmp_path, **settings("a2c_sync_step"))
-    with (tmp_path / "episodes.csv").open() as file:
-        assert {row["actor"] for row in csv.DictReader(file)} == {"0", "1"}
 
 
 def test_the_report_says_who_waited(tmp_path):

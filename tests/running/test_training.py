@@ -340,7 +340,7 @@ def test_a_profile_of_a_run(tmp_path, monkeypatch, capsys):
     for block in (b"update", b"act", b"StatefulPartitionedCall"):
         assert block in content
     monkeypatch.setattr(profile, "START_SECS", 1000.0)
-    run(tmp_path / "short", profile=True)
+    run(tmp_path / "short", profile=True, total_environment_frames=200)
     assert "--profile: the run ended before its trace began" in capsys.readouterr().err
     assert not (tmp_path / "short" / "plugins").exists()
 
