@@ -52,7 +52,39 @@ def test_the_initial_scale_of_the_policy_head():
     assert np.abs(baseline).max() <= 2 / 8
     assert np.abs(baseline).max() > 0.1
     assert np.any(torsos[0] != torsos[4]), "the two torsos begin alike"
-    assert np.any(policy[:, 0] != baseline[:, 0]), "the two heads begin alike"
+
+
+def test_no_two_parts_of_a_network_begin_alike():
+    """Heads, cores of two trunks, and torsos of two parts of an observation."""
+    alone = make_agent(Config(policy_init_scale=1.0), BOX, gym.spaces.Discrete(1))
+    assert np.any(alone.variables[-4].numpy() != alone.variables[-2].numpy())
+    parts = gym.spaces.Dict(x=BOX, y=BOX)
+    agent = make_agent(Config(core="lstm", core_size=3, hidden_sizes=(5,)), parts, ACTIONS)
+    weights = [v.numpy() for v in agent.variables]
+    matrices = [w for w in weights if w.ndim == 2]
+    assert len(matrices) == 2 * (2 + 2) + 2
+    for i, one in enumerate(matrices):
+        assert not any(one.shape == other.shape and np.all(one == other) for other in matrices[:i])
+
+
+def test_discrete_observations_are_one_hot():
+    """Numbers count from the start of their space."""
+    space = gym.spaces.Tuple([gym.spaces.Discrete(3, start=2), gym.spaces.MultiDiscrete([2, 3], start=[0, -1])])
+    agent, weights = agent_with_random_weights(space, ACTIONS, separate_value_network=False)
+    step = agent.step(*inputs_of_step(agent, (np.array([2, 4]), np.array([[1, -1], [0, 1]]))), SEED)
+    encoded = np.array([[1, 0, 0], [0, 0, 1]]), np.array([[0, 1, 1, 0, 0], [1, 0, 0, 0, 1]])
+    features = [np.tanh(x @ w + b) for x, w, b in zip(encoded, weights[:4:2], weights[1:4:2], strict=True)]
+    kernel, bias = weights[-4:-2]
+    np.testing.assert_allclose(step.parameters, np.concatenate(features, 1) @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_free_parameters_begin_at_zero():
+    """They are the last weights, and the last parameters of every row."""
+    agent = make_agent(Config(), BOX, gym.spaces.Box(-1, 1, (2,), np.float32))
+    assert agent.variables[-1].numpy().tolist() == [0, 0]
+    agent.variables[-1].assign([1.0, -1.0])
+    step = agent.step(*inputs_of_step(agent, np.ones([3, 4], np.float32)), SEED)
+    np.testing.assert_array_equal(step.parameters[:, 2:], [[1, -1]] * 3)
 
 
 def test_another_seed_draws_other_weights_in_every_layer():

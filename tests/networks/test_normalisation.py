@@ -167,3 +167,49 @@ def test_wrong_inputs_of_moments_are_named():
     by_entry = RunningMoments((3, 2), "test", (3,))
     with pytest.raises(ValueError, match=r"valid must have shape \(5, 3\), got \(5,\)"):
         by_entry.update(tf.zeros([5, 3, 2]), tf.ones([5], tf.bool))
+
+
+def test_running_moments_are_those_of_all_values():
+    random = np.random.default_rng(0)
+    values = random.normal(5.0, 3.0, size=(7, 40, 2)).astype(np.float32)
+    counts = random.random((7, 40)) < 0.7
+    moments = RunningMoments((2,), "test")
+    for i in range(7):
+        moments.update(tf.constant(values[i]), tf.constant(counts[i]))
+    moments.update(tf.constant(values[0]), tf.zeros([40], tf.bool))  # Nothing counts: nothing changes.
+    mean, variance, count = (v.numpy() for v in moments.variables)
+    np.testing.assert_allclose(mean, values[counts].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(variance, values[counts].var(0), rtol=1e-4)
+    assert count == counts.sum()
+    normalised = moments.normalise(tf.constant(values[counts])).numpy()
+    np.testing.assert_allclose(normalised.std(0), 1, rtol=1e-3)
+    assert moments.normalise(tf.constant([[1e9, -1e9]])).numpy().tolist() == [[10, -10]]
+
+
+def test_what_has_never_varied_is_not_scaled():
+    """Returns are all 0 before the first reward; that reward is not to be multiplied by 10,000."""
+    moments = RunningMoments((2,), "test")
+    moments.update(tf.constant([[0.0, 1.0], [0.0, 5.0]]), tf.ones([2], tf.bool))
+    np.testing.assert_allclose(moments.scale(), [1, 0.5])
+
+
+def test_running_moments_that_count_each_entry():
+    random = np.random.default_rng(0)
+    values = random.normal(5.0, 3.0, size=(40, 1)).astype(np.float32)
+    counts = random.random((40, 3)) < [0.7, 0.2, 0.0]
+    moments = RunningMoments((3,), "test", (3,))
+    for part in range(4):
+        rows = slice(10 * part, 10 * part + 10)
+        moments.update(tf.repeat(values[rows], 3, axis=1), tf.constant(counts[rows]))
+    mean, variance, count = (v.numpy() for v in moments.variables)
+    for i in range(2):
+        of_entry = values[counts[:, i], 0]
+        np.testing.assert_allclose([mean[i], variance[i]], [of_entry.mean(), of_entry.var()], rtol=1e-4)
+    assert [mean[2], variance[2]] == [0, 1], "nothing was shown to it"
+    assert count.tolist() == counts.sum(0).tolist()
+
+
+def test_a_small_spread_is_stretched_up_to_a_factor_of_10_000():
+    moments = RunningMoments((2,), "test")
+    moments.update(tf.constant([[0.0, 0.0], [2e-3, 2e-6]]), tf.ones([2], tf.bool))
+    np.testing.assert_allclose(moments.scale(), [1e3, 1e4], rtol=1e-3)

@@ -437,3 +437,13 @@ def test_wrong_actions_and_parameters_are_named():
             distribution.encode(np.zeros([*shape[:-1], 1], np.float32))
         with pytest.raises(ValueError, match=r"^parameters must be float32, got int32"):
             distribution.mode(parameters.astype(np.int32))
+
+
+def test_the_settings_of_a_box_reach_the_parts_of_a_tuple():
+    settings = dict(action_bounds="tanh", action_scale="predicted", action_scale_init=0.2)
+    box = gym.spaces.Box(-1, 1, (1,), np.float32)
+    alone, joint = (distributions.for_space(x, **settings) for x in (box, gym.spaces.Tuple([box])))
+    assert joint.num_free_parameters == alone.num_free_parameters == 0
+    parameters, actions = random_parameters(joint, 5), np.full([5, 1], 0.7, np.float32)
+    np.testing.assert_allclose(joint.log_prob(parameters, actions), alone.log_prob(parameters, actions), rtol=1e-6)
+    np.testing.assert_allclose(joint.entropy(parameters), alone.entropy(parameters), rtol=1e-6)
