@@ -59,7 +59,7 @@ class RunningMoments:
         delta = batch_mean - mean
         # The ones that the variance starts with have no weight: the count is 0 and the share 1.
         merged = variance * (1.0 - share) + batch_variance * share + tf.square(delta) * share * (1.0 - share)
-        variance.assign(tf.where(num[more_axes] > 0, merged, variance))
+        variance.assign(merged)
         mean.assign(mean + delta * share)
         count.assign(count + num)
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from impala_tf.config import Config
 from impala_tf.networks import make_agent
-from tests.support.distributions import SEED
+from impala_tf.spaces import distributions
+from tests.support.distributions import SEED, random_parameters
 from tests.support.networks import agent_with_random_weights, inputs_of_step
 
 BOX = gym.spaces.Box(-1, 1, (4,), np.float32)
@@ -140,3 +141,18 @@ def test_wrong_inputs_are_named():
             agent.unroll(*given)
     with pytest.raises(ValueError, match="seed must have shape"):
         agent.step(*inputs, tf.zeros([3], tf.int32))
+
+
+def test_the_state_before_an_episode_is_zeros():
+    agent = make_agent(Config(core="lstm", core_size=3), BOX, ACTIONS)
+    np.testing.assert_array_equal(agent.initial_state(2), np.zeros([2, 12]))
+
+
+def test_settings_of_box_actions_reach_the_distribution():
+    settings = dict(action_bounds="tanh", action_scale="predicted", action_scale_init=0.2)
+    box = gym.spaces.Box(-1, 1, (2,), np.float32)
+    distribution = make_agent(Config(**settings), BOX, box).distribution
+    wanted = distributions.for_space(box, **settings)
+    assert distribution.num_free_parameters == 0
+    parameters = random_parameters(wanted, 5)
+    np.testing.assert_array_equal(distribution.entropy(parameters), wanted.entropy(parameters))

@@ -213,3 +213,9 @@ def test_a_small_spread_is_stretched_up_to_a_factor_of_10_000():
     moments = RunningMoments((2,), "test")
     moments.update(tf.constant([[0.0, 0.0], [2e-3, 2e-6]]), tf.ones([2], tf.bool))
     np.testing.assert_allclose(moments.scale(), [1e3, 1e4], rtol=1e-3)
+
+
+def test_planes_of_bits_are_not_centred():
+    planes = frame_space((10, 10, 3), np.bool_)
+    agent, _ = agent_with_random_weights(planes, ACTIONS, centre_frames=True)
+    assert agent.statistics == []

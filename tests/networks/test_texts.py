@@ -33,3 +33,11 @@ def test_words_are_read_in_their_order():
     one, other, spaced = encoder(tf.constant(["left of red", "red of left", " left  of\tred "]))
     np.testing.assert_allclose(one, spaced, rtol=1e-5)
     assert np.abs(one - other).max() > 1e-3
+
+
+def test_initial_embeddings():
+    encoder = InstructionEncoder(seed=1)
+    encoder(tf.constant(["left"]))
+    table = encoder.trainable_variables[0].numpy()
+    assert table.shape == (1000, 20)
+    np.testing.assert_allclose([table.mean(), table.std()], [0, 1], atol=0.03)

@@ -98,3 +98,11 @@ def test_a_box_has_no_masks():
         assert distribution.mask_size == 0
         with pytest.raises(NotImplementedError, match=r"Box\(.* has no action masks"):
             distribution.apply_mask(random_parameters(distribution, 1), np.ones([1, 2], bool))
+
+
+def test_each_part_of_a_tuple_has_its_own_mask():
+    """Masks stand side by side in the order of the parts; where no bit may be 1, all stay 0."""
+    space = gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.Discrete(3), gym.spaces.MultiBinary(1)])
+    distribution = distributions.for_space(space)
+    masked = distribution.apply_mask(np.ones([1, 6], np.float32), np.bool_([[0, 1, 1, 0, 1, 0]]))
+    np.testing.assert_array_equal(masked, [[-1e9, 1, 1, -1e9, 1, -1e9]])
