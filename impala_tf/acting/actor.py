@@ -43,14 +43,14 @@ class Actor(BaseActor):
                 *policy_inputs(self._row), self._zero_actions(num_envs), self._zero_core_states(num_envs)
             ]  # fmt: skip
         self.environment_secs = 0.0
-        self._writer = UnrollWriter(self._spec, num_envs, self._group)
+        self._writer = UnrollWriter(self.spec, num_envs, self._group)
         last_action, core_state = (np.asarray(x) for x in self._policy_inputs[-2:])
         self._writer.write_start(last_action, core_state, policy_version, self._actors, environment.tasks)
         self._writer.write_row(0, self._row)
         outputs = self._act(flat_weights, self._policy_inputs)
         num_inputs = len(self._policy_inputs)
         self._policy_inputs = outputs[:num_inputs]
-        return tf.nest.pack_sequence_as(self._spec.leaves, outputs[num_inputs:])
+        return tf.nest.pack_sequence_as(self.spec.leaves, outputs[num_inputs:])
 
     # The graph calls these.
 

@@ -28,15 +28,15 @@ class BaseActor:
         self.environment_secs = 0.0
         self.num_graph_calls = 0
         self._environment = environment
-        self._graph = graph
-        self._spec = graph.spec
+        self.graph = graph
+        self.spec = graph.spec
         self._seed = seed
         graph.add(index, self)
 
     @property
     def agent(self) -> Agent:
         """The agent of the graph. Its variables are not the weights that act."""
-        return self._graph.policy.agent
+        return self.graph.policy.agent
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
         """Acts for T steps with the weights [num_parameters] and returns unrolls in the queue's groups.
@@ -51,19 +51,19 @@ class BaseActor:
 
     def _act(self, flat_weights: tf.Tensor, inputs: list) -> list[tf.Tensor]:
         """Runs the graph from the row whose policy inputs are given."""
-        seeds = row_seeds(self._seed, self.index, self.num_graph_calls, self._spec.unroll_length)
-        outputs = self._graph.run(self.index, flat_weights, seeds, inputs)
+        seeds = row_seeds(self._seed, self.index, self.num_graph_calls, self.spec.unroll_length)
+        outputs = self.graph.run(self.index, flat_weights, seeds, inputs)
         self.num_graph_calls += 1
         return outputs
 
     def _zero_actions(self, num_envs: int) -> np.ndarray:
         """[num_envs, ...] zeros, which stand for the last action where there was none."""
-        spec = self._spec.leaves.actions
+        spec = self.spec.leaves.actions
         return np.zeros([num_envs, *spec.shape], spec.dtype)
 
     def _zero_core_states(self, num_envs: int) -> np.ndarray:
         """[num_envs, S] zeros, the core state before an episode."""
-        return np.zeros([num_envs, *self._spec.leaves.core_state.shape], np.float32)
+        return np.zeros([num_envs, *self.spec.leaves.core_state.shape], np.float32)
 
 
 def policy_inputs(row: EnvOutput) -> list:

@@ -23,7 +23,7 @@ class PartialActor(BaseActor):
     def __init__(self, index: int, environment: PartialEnvironment, graph: ActingGraph, seed: int):
         super().__init__(index, environment, graph, seed)
         num_envs = environment.num_envs
-        self._writer = PartialUnrollWriter(self._spec, num_envs)
+        self._writer = PartialUnrollWriter(self.spec, num_envs)
         self._rows_written = np.zeros(num_envs, np.int64)  # How many rows of its unroll each environment has.
         self._last_actions = self._zero_actions(num_envs)
         self._core_states = self._zero_core_states(num_envs)
@@ -68,7 +68,7 @@ class PartialActor(BaseActor):
         self._ready = envs
         self._writer.write_row(envs, self._rows_written[envs], row)
         self._rows_written[envs] += 1
-        is_last = self._rows_written[envs] == self._spec.unroll_length + 1
+        is_last = self._rows_written[envs] == self.spec.unroll_length + 1
         if is_last.any():
             ended = envs[is_last]
             self._finished.append(tf.nest.map_structure(lambda leaf: leaf[ended], self._writer.unroll))

@@ -106,7 +106,7 @@ def test_pictures_travel_as_bytes():
 @pytest.mark.parametrize("side", ["put", "get"])
 def test_a_closed_queue_wakes(side):
     actor, _, agent = make_actor(num_envs=3, batch_size=3)
-    queue = UnrollQueue(actor._spec, batch_size=3, num_envs=3, capacity=3)
+    queue = UnrollQueue(actor.spec, batch_size=3, num_envs=3, capacity=3)
     unroll = actor.unroll(0, agent.flat_weights())
     raised = threading.Event()
     if side == "put":
