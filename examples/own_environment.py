@@ -1,4 +1,4 @@
-"""An environment and a network of your own, in three ways. Run from the root of the repository:
+"""This file holds an environment and a network of your own. Run it from the repository's root in one of three ways:
 
   python -m impala_tf.experiment --env_id=examples.own_environment:Catch-v0 --total_environment_frames=500000
   python -m impala_tf.experiment --env_id=examples.own_environment:Catch-v0 --total_environment_frames=500000 \
@@ -25,7 +25,7 @@ class Catch(gym.Env):
     """A ball falls down a 10 x 5 board; the paddle on the lowest row moves to catch it. Return 1 or -1."""
 
     observation_space = gym.spaces.Box(0.0, 1.0, (ROWS, COLUMNS), np.float32)
-    action_space = gym.spaces.Discrete(3)  # Left, stay, right.
+    action_space = gym.spaces.Discrete(3)  # The paddle goes left, stays, or goes right.
 
     def __init__(self, render_mode=None):
         self.render_mode = render_mode
@@ -53,13 +53,14 @@ gym.register("Catch-v0", Catch)
 
 
 def make_torso(observation_space):
-    """[N, 10, 5] observations -> [N, 64] features."""
+    """Returns a Keras layer that turns [N, 10, 5] observations into [N, 64] features."""
     del observation_space
     layers = keras.layers
     return keras.Sequential([layers.Flatten(), layers.Dense(64, "tanh"), layers.Dense(64, "tanh")])
 
 
 def main(total_environment_frames=500_000):
+    """Trains with the environment and the network of this file, and says how to evaluate the export."""
     config = impala_tf.Config(
         env_id="MyCatch-v0", total_environment_frames=total_environment_frames, learning_rate=0.003
     )

@@ -1,4 +1,4 @@
-"""What a person's own environment or network does wrong is said in one line that names it."""
+"""A mistake in a person's own environment or network is told in one line that names it."""
 
 import re
 import time
@@ -34,7 +34,7 @@ def observation(**changed):
 
 
 class Wrong(gym.Env):
-    """The methods given take the place of right ones."""
+    """An environment whose reset and step can be replaced by wrong ones."""
 
     observation_space = SPACE
     action_space = gym.spaces.Discrete(3)
@@ -166,7 +166,7 @@ def test_a_module_that_starts_a_process_is_not_waited_for(tmp_path, monkeypatch)
 
 
 def test_an_environment_that_was_mended_is_looked_at_anew(tmp_path):
-    """In a notebook: the same name, first broken, then with a mask."""
+    """As in a notebook, the same name is given twice: first for a broken environment, then for one with a mask."""
     mask = {"action_mask": np.array([1, 1, 0], np.int8)}
     config = Config(env_id="Mended-v0", total_environment_frames=200, logdir=str(tmp_path), **SMALL)
     with pytest.raises(SettingError, match="KeyError: 'my own bug'"):
