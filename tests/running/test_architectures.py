@@ -2,17 +2,14 @@
 
 import csv
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from impala_tf.config import Config, SettingError
-from impala_tf.experience.weights import WeightStore
 from impala_tf.learning.gradients import GradientWorker
 from impala_tf.records.logdir import LogDir
 from impala_tf.running import training, wiring
-from impala_tf.support.threads import Closed
 from tests.support.environments import TESTS
 from tests.support.runs import TINY, learned, metrics_of, run
 from tests.support.unrolls import make_batch, make_learner
@@ -104,29 +101,6 @@ def test_an_environments_error_ends_the_run(architecture, tmp_path):
     with pytest.raises(OSError, match="the simulator has died"):
         run(tmp_path, **settings(architecture, env_id=f"{TESTS}Failing-v0"))
     assert threading.active_count() <= before + 1  # TensorBoard's writer ends by itself.
-
-
-def test_waiting_for_new_weights():
-    store = WeightStore()
-    store.publish(3, "three")
-    assert store.newer_than(2) == (3, "three")
-    found = []
-
-    def wait():
-        found.append(store.newer_than(3))
-        with pytest.raises(Closed):
-            store.newer_than(4)
-        found.append("closed")
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    time.sleep(0.05)
-    assert found == []
-    store.publish(4, "four")
-    time.sleep(0.05)
-    store.close()
-    thread.join(5)
-    assert found == [(4, "four"), "closed"]
 
 
 @pytest.mark.parametrize(

@@ -133,13 +133,11 @@ def test_stopped_and_started_again_it_goes_on(tmp_path):
     first = start(logdir=tmp_path, num_envs_per_actor=4, batch_size=4, unroll_length=5, xla="off", log_every_secs=0.1,
                   total_environment_frames=10_000_000)  # fmt: skip
     deadline = time.monotonic() + 60
-    while not (tmp_path / "metrics.csv").exists() and time.monotonic() < deadline:
+    metrics = tmp_path / "metrics.csv"
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3) and time.monotonic() < deadline:
         time.sleep(0.1)
-    time.sleep(1)
     first.send_signal(signal.SIGTERM)
-    sent = time.monotonic()
-    _, stderr = first.communicate(timeout=60)
-    assert time.monotonic() - sent < 30
+    _, stderr = first.communicate(timeout=30)
     assert first.returncode == 0, stderr
     assert "SIGTERM" in stderr
     assert (tmp_path / "saved_model" / "saved_model.pb").exists()
@@ -218,7 +216,9 @@ def test_an_error_in_an_environment_ends_the_run_with_it(tmp_path, dynamic_batch
     with pytest.raises(OSError, match="the simulator has died"):
         run(tmp_path, total_environment_frames=10**9, **settings)
     assert int(learned(tmp_path)["updates"]) > 10, "what was learned before the error is saved"
-    time.sleep(0.5)
+    deadline = time.monotonic() + 30
+    while threading.active_count() > threads + 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert threading.active_count() <= threads + 1, "threads are left behind"
 
 
