@@ -6,7 +6,7 @@ import warnings
 
 import gymnasium as gym
 
-from impala_tf.spaces import action_spaces, observation_spaces
+from impala_tf.spaces import masks, observation_spaces
 from impala_tf.spaces.observation_spaces import ACTION_MASK
 
 
@@ -15,7 +15,7 @@ class MaskedObservation(gym.Wrapper):
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        space, mask = env.observation_space, gym.spaces.MultiBinary(action_spaces.mask_size(env.action_space))
+        space, mask = env.observation_space, gym.spaces.MultiBinary(masks.mask_size(env.action_space))
         self._is_dict = isinstance(space, gym.spaces.Dict)
         parts = space.spaces if isinstance(space, gym.spaces.Dict) else {"observation": space}
         self.observation_space = gym.spaces.Dict(parts | {ACTION_MASK: mask})
@@ -23,7 +23,7 @@ class MaskedObservation(gym.Wrapper):
     def _with_mask(self, observation, info: dict) -> dict:
         """Adds the mask; without one in `info`, as some environments end an episode, all actions are possible."""
         parts = observation if self._is_dict else {"observation": observation}
-        return parts | {ACTION_MASK: action_spaces.flat_mask(self.env.action_space, info.get(ACTION_MASK))}
+        return parts | {ACTION_MASK: masks.flat_mask(self.env.action_space, info.get(ACTION_MASK))}
 
     def reset(self, **arguments):
         observation, info = self.env.reset(**arguments)
@@ -48,7 +48,7 @@ def _finds_mask_in_info(registered_id: str) -> bool:
         warnings.simplefilter("ignore")
         env = gym.make(registered_id)
         space = env.observation_space
-        can_mask = action_spaces.mask_size(env.action_space) > 0 and not observation_spaces.has_mask(space)
+        can_mask = masks.mask_size(env.action_space) > 0 and not observation_spaces.has_mask(space)
         with contextlib.closing(env):
             if not can_mask or observation_spaces.unsupported(space) is not None:
                 return False

@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 
 from impala_tf.config import Config, SettingError
-from impala_tf.spaces import action_spaces
+from impala_tf.spaces import action_spaces, masks
 from impala_tf.spaces.observation_spaces import (
     ACTION_MASK,
     SMALLEST_IMAGE,
@@ -54,7 +54,7 @@ def check_actions(env_id: str, observation_space: gym.Space, action_space: gym.S
             f"--env_id={env_id}: its action_mask is {one_line(mask)}; must be one MultiBinary with an entry for each "
             "possible action, the components' one after the other"
         )
-    given, wanted = np.size(zeros(mask)), action_spaces.mask_size(action_space)
+    given, wanted = np.size(zeros(mask)), masks.mask_size(action_space)
     if given != wanted:
         raise SettingError(
             f"--env_id={env_id}: its action_mask has {given} entries, but {one_line(action_space)} needs {wanted}"

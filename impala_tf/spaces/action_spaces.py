@@ -10,7 +10,7 @@ Tuple, Dict: float32 [..., N], the parts' actions in the space's order, each fla
 No TensorFlow is imported here: environments are stepped, and settings checked, without it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -23,6 +23,7 @@ LARGEST_EXACT_INTEGER = 2**24  # In float32.
 
 
 def is_supported(space: gym.Space) -> bool:
+    """Whether there is a distribution over the space's actions."""
     try:
         check(space)
     except NotImplementedError:
@@ -47,7 +48,7 @@ def check(space: gym.Space) -> None:
 
 
 def _check_exact(space: gym.spaces.Discrete | gym.spaces.MultiDiscrete) -> None:
-    """In a Tuple or Dict integers travel as float32."""
+    """Raises NotImplementedError for integers too large to travel as float32, as those in a Tuple or Dict do."""
     sizes = space.n if isinstance(space, gym.spaces.Discrete) else space.nvec
     start = np.asarray(space.start, np.int64)
     if max(np.max(np.abs(start)), np.max(np.abs(start + sizes))) > LARGEST_EXACT_INTEGER:
@@ -75,7 +76,7 @@ def travelling_spec(space: gym.Space) -> ArraySpec:
 
 
 def flat_sizes(space: gym.spaces.Tuple | gym.spaces.Dict) -> list[int]:
-    """How many of the numbers of an action that travels each part has."""
+    """The number of components that each part has in an action that travels."""
     return [int(np.prod(travelling_spec(part).shape, dtype=int)) for part in parts_of(space)]
 
 
@@ -86,7 +87,10 @@ class BoxUnits(NamedTuple):
     unit is half the distance: the bounds are at -1 and 1. Any other has unit 1 and the origin at 0, or where the one
     finite bound is 1 away, whichever is further inside. Bounds as large as a float32 can be count as infinite.
 
-    origin, unit: [*shape] float64. low, high: [*shape], the space's dtype. squashed: [*shape] bool.
+    origin: [*shape] float64, the environment's action where f(u) is 0.
+    unit: [*shape] float64, the environment's distance for a distance of 1 in f(u).
+    low, high: [*shape] in the space's dtype, its bounds.
+    squashed: [*shape] bool, whether f is tanh.
     """
 
     origin: np.ndarray
@@ -97,7 +101,10 @@ class BoxUnits(NamedTuple):
 
 
 def box_units(space: gym.spaces.Box, action_bounds: str) -> BoxUnits:
-    """The units of a Box. action_bounds: clip, or tanh where both bounds are finite."""
+    """The units of a Box.
+
+    action_bounds: clip or tanh, the setting of that name; tanh is for components with two finite bounds.
+    """
     largest = np.finfo(np.float32).max
     low = np.where(space.low <= -largest, -np.inf, space.low.astype(np.float64))
     high = np.where(space.high >= largest, np.inf, space.high.astype(np.float64))
@@ -106,38 +113,3 @@ def box_units(space: gym.spaces.Box, action_bounds: str) -> BoxUnits:
     origin = np.where(finite, (ends[0] + ends[1]) / 2, np.minimum(np.maximum(0.0, low + 1), high - 1))
     unit = np.where(finite, (ends[1] - ends[0]) / 2, 1.0)
     return BoxUnits(origin, unit, space.low, space.high, finite & (action_bounds == "tanh"))
-
-
-def mask_size(space: gym.Space) -> int:
-    """Entries of an action mask, see `distributions.ActionDistribution.apply_mask`; 0: it has none."""
-    if isinstance(space, gym.spaces.Discrete):
-        return int(space.n)
-    if isinstance(space, gym.spaces.MultiDiscrete):
-        return int(np.sum(space.nvec))
-    if isinstance(space, gym.spaces.MultiBinary):
-        return int(np.prod(space.shape, dtype=int))
-    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
-        return sum(mask_size(part) for part in parts_of(space))
-    return 0
-
-
-def flat_mask(space: gym.Space, mask: Any) -> np.ndarray:
-    """[mask_size] int8 of a mask in the form of the space: a tuple for MultiDiscrete and Tuple, a dict for Dict. None:
-    everything is possible."""
-    if mask is None:
-        return np.ones(mask_size(space), np.int8)
-    if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
-        keys: Any = space.spaces if isinstance(space, gym.spaces.Dict) else range(len(space.spaces))
-        pieces = [flat_mask(space.spaces[key], mask[key]) for key in keys if mask_size(space.spaces[key])]
-    else:
-        pieces = _ravel(mask)
-    flat = np.concatenate(pieces).astype(np.int8)
-    if len(flat) != mask_size(space):
-        raise ValueError(f"a mask of {len(flat)} entries, but {name_of(space)} needs {mask_size(space)}")
-    return flat
-
-
-def _ravel(mask: Any) -> list[np.ndarray]:
-    if isinstance(mask, tuple | list):
-        return [piece for part in mask for piece in _ravel(part)]
-    return [np.ravel(mask)]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.support.vectors import make_vector
@@ -33,3 +34,17 @@ def test_environments_in_processes_leave_the_main_process_as_it_is(leads_a_sessi
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, start_new_session=leads_a_session, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_when_one_process_has_died_the_others_end_too():
+    environment = make_vector("CartPole-v1", num_envs=2, vectorization="async")
+    environment.reset()
+    processes = environment._env.processes
+    processes[0].kill()
+    processes[0].join()
+    with pytest.raises((ConnectionError, EOFError)):
+        environment.step(np.zeros(2, int))
+    environment.close()
+    for process in processes:
+        process.join(timeout=20)
+        assert not process.is_alive()

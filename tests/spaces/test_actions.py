@@ -12,7 +12,7 @@ from impala_tf.config import Config, SettingError
 from impala_tf.evaluation import evaluate_exports
 from impala_tf.learning.gradients import batch_losses
 from impala_tf.networks import make_agent
-from impala_tf.spaces import action_spaces, distributions
+from impala_tf.spaces import distributions, masks
 from impala_tf.types import LossCosts
 from tests.support.actors import make_actor, unrolls
 from tests.support.distributions import SEED
@@ -301,6 +301,6 @@ def test_masks_in_the_form_of_their_space():
         a=gym.spaces.Discrete(2), b=gym.spaces.Box(-1, 1, (2,)), c=gym.spaces.Tuple([gym.spaces.MultiDiscrete([2, 3])])
     )
     mask = dict(a=np.array([1, 0]), b=None, c=((np.array([0, 1]), np.array([1, 1, 0])),))
-    assert action_spaces.flat_mask(space, mask).tolist() == [1, 0, 0, 1, 1, 1, 0]
+    assert masks.flat_mask(space, mask).tolist() == [1, 0, 0, 1, 1, 1, 0]
     with pytest.raises(ValueError, match="a mask of 3 entries"):
-        action_spaces.flat_mask(gym.spaces.Discrete(2), np.ones(3))
+        masks.flat_mask(gym.spaces.Discrete(2), np.ones(3))

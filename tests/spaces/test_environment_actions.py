@@ -26,6 +26,7 @@ INTEGERS = gym.spaces.Tuple([gym.spaces.Discrete(3), gym.spaces.Box(-1, 1, (2,))
     ],
 )
 @pytest.mark.parametrize("bounds", ["clip", "tanh"])
+@pytest.mark.filterwarnings("error")  # NaN is refused before it is cast.
 def test_what_is_not_in_the_space_is_refused(space, inside, outside, bounds):
     convert = to_environment(space, bounds)
     dtype = np.float32 if isinstance(space, gym.spaces.Box | gym.spaces.Tuple | gym.spaces.Dict) else np.int64

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-TESTS = "tests.support.environments:tests/"  # In front of the ids below.
+TESTS = "tests.support.environments:tests/"  # Stands in front of the ids below.
 COUNTING, LIMITED = f"{TESTS}Counting-v0", f"{TESTS}Limited-v0"
 PONG = dict(env_id="ALE/Pong-v5", num_action_repeats=4)
 
@@ -17,9 +17,12 @@ needs_envpool = pytest.mark.skipif(
 
 
 class Counting(gym.Env):
-    """Observation: [episode number, step in it, last action]. Reward: the step's number. Ends after `length` steps.
+    """Counts: the observation is [number of the episode, step in it, last action], the reward is the step's number.
 
-    limit=True: by truncation instead of termination. Even and odd episodes differ by one in length.
+    length: the steps of even episodes; odd ones have one more.
+    limit: whether they end by truncation instead of termination.
+    fail_at: the step, counted over all episodes, that raises OSError.
+    sleep: the seconds that a step takes.
     """
 
     observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
@@ -70,16 +73,18 @@ class Pictures(gym.Env):
 
 
 class Rounded(gym.Env):
-    """Whole numbers as actions."""
+    """An environment that wants whole numbers in a Box as actions; it is refused."""
 
     observation_space = gym.spaces.Box(-1, 1, (2,))
     action_space = gym.spaces.Box(-3, 3, (2,), np.int32)
 
 
 class Target(gym.Env):
-    """One step: the reward is highest where each part of the action is what the observation says. Checks the actions.
+    """One step, whose reward is highest where each part of the action is what the observation says.
 
-    kind: of the action space. Within bounds that are not those of a unit: the middle of the Box is at 5.
+    It asserts that actions are in the space. The bounds are not -1 and 1: the middle of the Box is at 5.
+
+    kind: the name of the action space.
     """
 
     observation_space = gym.spaces.Box(-1, 1, (1,), np.float64)
@@ -107,7 +112,7 @@ class Target(gym.Env):
         return np.array([self.sign]), reward, True, False, {}
 
     def value(self, space, action):
-        """In [-1, 1] for bounded spaces."""
+        """How high the action is in its space, in [-1, 1] for bounded ones."""
         if isinstance(space, gym.spaces.Tuple):
             return float(np.mean([self.value(*pair) for pair in zip(space.spaces, action, strict=True)]))
         if isinstance(space, gym.spaces.Dict):
