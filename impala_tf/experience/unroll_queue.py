@@ -14,9 +14,12 @@ from impala_tf.types import TIME_MAJOR_FIELDS, Unroll
 
 
 class UnrollQueue:
-    """Bounded, first in first out; `put` blocks when it is full and `get` when it is short of a batch.
+    """A bounded queue, first in first out: `put` blocks when it is full and `get` when it is short of a batch.
 
-    spec: of one unroll. batch_size: B. num_envs: unrolls in one `put`. capacity: in unrolls; 0 means one batch.
+    spec: spec of one unroll.
+    batch_size: B, number of unrolls in a batch.
+    num_envs: number of unrolls in one `put`.
+    capacity: number of unrolls that the queue holds; 0 means one batch.
     """
 
     def __init__(self, spec: UnrollSpec, batch_size: int, num_envs: int, capacity: int = 0):
@@ -43,7 +46,7 @@ class UnrollQueue:
 
         Raises tf.errors.CancelledError when the queue is closed.
         """
-        # The op itself; the queue's method would spend longer on checks than the op needs.
+        # This is the op itself; the queue's method would spend longer on checks than the op needs.
         components = self._queued(tf.nest.flatten(unrolls))
         tf.raw_ops.QueueEnqueueManyV2(handle=self._queue.queue_ref, components=components)
 
@@ -58,7 +61,7 @@ class UnrollQueue:
         return tf.nest.pack_sequence_as(self.spec.leaves, leaves)
 
     def size(self) -> int:
-        """Unrolls in the queue now."""
+        """Returns how many unrolls are in the queue now."""
         return int(self._queue.size()) * self.group
 
     def close(self) -> None:

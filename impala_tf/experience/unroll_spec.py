@@ -16,7 +16,7 @@ class UnrollSpec(NamedTuple):
     leaves: Unroll
 
     def shape(self, group: int, name: str, spec: ArraySpec) -> tuple[int, ...]:
-        """Shape of a leaf over `group` unrolls. name: of the field of `Unroll` that it is in."""
+        """Shape of a leaf over `group` unrolls. name: the field of `Unroll` that the leaf is in."""
         if name not in TIME_MAJOR_FIELDS:
             return (group, *spec.shape)
         rows = self.unroll_length + (name == "env_outputs")  # Row T has no action.
@@ -50,9 +50,9 @@ def unroll_spec(unroll_length: int, observation: Any, action: ArraySpec, num_par
 
 
 def map_leaves(function, spec: UnrollSpec, *unrolls: Unroll) -> Unroll:
-    """function(name, ArraySpec, leaf of each unroll) for every leaf; name: of the field of `Unroll` that it is in."""
+    """Maps function(name, ArraySpec, leaf of each unroll) over the leaves; name: the field of `Unroll` they are in."""
     fields = {}
     for name in Unroll._fields:
-        parts = [getattr(unroll, name) for unroll in (spec.leaves, *unrolls)]
-        fields[name] = tf.nest.map_structure(functools.partial(function, name), *parts)
+        nests = [getattr(unroll, name) for unroll in (spec.leaves, *unrolls)]
+        fields[name] = tf.nest.map_structure(functools.partial(function, name), *nests)
     return Unroll(**fields)

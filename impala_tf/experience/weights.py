@@ -26,7 +26,10 @@ class WeightStore:
         self._listeners.append(listener)
 
     def publish(self, version: int, flat_weights: tf.Tensor) -> None:
-        """One thread at a time. Listeners come first: who sees the new version finds its weights in place."""
+        """Makes these weights the newest. Only one thread may publish at a time.
+
+        Listeners are called first, so that who sees the new version finds its weights in place.
+        """
         published = collections.deque([*self._published, (version, flat_weights)], self._published.maxlen)
         for listener in self._listeners:
             listener(published[0][1])
@@ -35,12 +38,12 @@ class WeightStore:
             self._condition.notify_all()
 
     def latest(self) -> tuple[int, tf.Tensor]:
-        """(version, flat weights [num_parameters] float32)."""
+        """Returns (version, flat weights [num_parameters] float32)."""
         with self._condition:
             return self._published[0]
 
     def newer_than(self, version: int) -> tuple[int, tf.Tensor]:
-        """As `latest`, but waits until that is newer than `version`. Raises Closed when the store is closed."""
+        """Waits until `latest` is newer than `version`, and returns it. Raises Closed when the store is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or self._published[0][0] > version)
             if self._closed:
