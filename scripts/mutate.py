@@ -42,6 +42,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/environments/test_rows.py",
         "tests/environments/test_vectors.py",
     ),
+    "impala_tf/spaces/distributions/box.py": ("tests/spaces/test_box_distributions.py",),
     "impala_tf/spaces/distributions/*.py": ("tests/spaces/test_distributions.py", "tests/spaces/test_masks.py"),
     "impala_tf/networks/*.py": ("tests/networks",),
     "impala_tf/running/architectures/*.py": ("tests/running/test_architectures.py", "tests/running/test_order.py"),
