@@ -149,3 +149,23 @@ def test_links_lead_to_files(page):
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", path.read_text())
     assert [link for link in links if not (path.parent / link.replace("\\", "")).exists()] == []
+
+
+# V-trace has as many parameters as its equation.
+LONGER_THAN_OTHERS = {"from_importance_weights", "from_logits"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_and_functions_are_short(module):
+    source = MODULES[module].read_text()
+    assert source.count("\n") <= 400
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and node.name not in LONGER_THAN_OTHERS:
+            parameters = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            assert len([name for name in parameters if name not in ("self", "cls")]) <= 8, node.name
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_most_files_are_shorter_than_a_screen_or_two():
+    lengths = sorted(path.read_text().count("\n") for path in MODULES.values())
+    assert lengths[len(lengths) // 2] <= 120

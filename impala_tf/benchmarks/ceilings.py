@@ -20,7 +20,7 @@ from impala_tf.experience.unroll_writer import UnrollWriter
 from impala_tf.learning.devices import default_device
 from impala_tf.learning.learner import Learner
 from impala_tf.networks import make_agent
-from impala_tf.running import wiring
+from impala_tf.running import actors
 from impala_tf.spaces.observation_spaces import zeros
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Unroll
@@ -35,8 +35,8 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
     """
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = wiring.spec_for(agent, config.unroll_length)
-    num_envs = wiring.rows_per_call(config)
+    spec = actors.spec_for(agent, config.unroll_length)
+    num_envs = actors.rows_per_call(config)
     parts = {
         "environment": functools.partial(measure_environment, config, spaces, secs),
         f"policy, {num_envs} rows": functools.partial(measure_policy, agent, config.unroll_length, num_envs, secs),
@@ -73,7 +73,7 @@ def _row(name: str, rate: Rate) -> dict[str, Any]:
 
 def measure_environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:
     """Steps the environments with random actions, in as many threads as actors would act at a time."""
-    num_threads = min(config.num_actors, wiring.concurrent_actors(config, spaces.vectorization))
+    num_threads = min(config.num_actors, actors.concurrent_actors(config, spaces.vectorization))
     num_envs = config.num_envs_per_actor
     make: Any = environments.make_vector_environment
     num_rows = num_envs
@@ -164,7 +164,7 @@ def measure_learner(config: Config, spaces: environments.EnvironmentSpec, spec: 
 
 def measure_queue(config: Config, spec: UnrollSpec, secs: float) -> Rate:
     """Puts unrolls into the queue and takes batches out, by turns in one thread."""
-    num_unrolls = wiring.unrolls_at_once(config)
+    num_unrolls = actors.unrolls_at_once(config)
     queue = UnrollQueue(spec, config.batch_size, num_unrolls, capacity=config.batch_size + num_unrolls)
     unrolls = UnrollWriter(spec, num_unrolls, queue.group).unroll
     for leaf in tf.nest.flatten(unrolls):

@@ -1,4 +1,4 @@
-"""All parts of a run, wired: what the architectures' threads work on."""
+"""All parts of a run: what the threads of the architectures work on."""
 
 import threading
 from typing import NamedTuple
@@ -20,9 +20,14 @@ from impala_tf.support.threads import Crew, Slot
 
 
 class Run(NamedTuple):
-    """turns: how many actors may act at the same time. staged: the learner's next batch. The rest: see `connect`.
+    """The parts that `wiring.connect` makes and connects.
 
-    evaluator: None without --evaluate_every_frames.
+    random: generator of the run's seeds; its state is part of a checkpoint.
+    queue: where actors put unrolls. source: where the learner's batches come from, behind the queue.
+    staged: the learner's next batch, which is made ready while it learns from the last.
+    turns: as many as actors may act at the same time.
+    crew: the threads.
+    evaluator: what evaluates in between; None without --evaluate_every_frames.
     """
 
     config: Config
@@ -47,7 +52,7 @@ class Run(NamedTuple):
 
 
 def after_update(run: Run, result: UpdateResult, statistics: BatchStatistics) -> None:
-    """Publishes the new weights, records the update, saves when it is time to."""
+    """Publishes the new weights, records the update, and saves a checkpoint when one is due."""
     learner = run.learner
     run.weights.publish(learner.updates, result.flat_weights)
     run.metrics.record(
@@ -58,5 +63,6 @@ def after_update(run: Run, result: UpdateResult, statistics: BatchStatistics) ->
 
 
 def save(run: Run) -> None:
+    """Writes a checkpoint, from which a run goes on exactly."""
     info = dict(metrics=run.metrics.state(), random=run.random.bit_generator.state)
     run.checkpoints.save(run.learner.updates, run.learner.state(), info)

@@ -17,8 +17,9 @@ from impala_tf.records import bottleneck
 from impala_tf.records.logdir import BEST_MODEL, SAVED_MODEL, LogDir
 from impala_tf.records.profile import Profile
 from impala_tf.running import architectures
+from impala_tf.running.actors import rows_per_call
 from impala_tf.running.run import Run, save
-from impala_tf.running.wiring import connect, rows_per_call
+from impala_tf.running.wiring import connect
 from impala_tf.support import signals
 from impala_tf.support.messages import number, warn
 from impala_tf.support.threads import Closed
@@ -28,9 +29,13 @@ POLL_SECS = 0.1  # How often the main thread looks for signals.
 
 
 class Summary(NamedTuple):
-    """How a run ended. mean_return: of the last 100 episodes. seconds: of training, without start-up and export.
+    """How a run ended.
 
+    environment_frames, updates, episodes: numbers of them, over all parts of a resumed run.
+    mean_return: mean return of the last 100 episodes.
+    seconds: duration of the training, without start-up and export.
     bottleneck: where the time went, in words.
+    logdir: what the run left.
     """
 
     environment_frames: int
@@ -43,7 +48,7 @@ class Summary(NamedTuple):
 
 
 def supervise(run: Run, request: signals.Request) -> None:
-    """The main thread: waits, writes metrics, shows progress, sees signals. Returns when the crew is stopping."""
+    """What the main thread does: it writes metrics, shows progress and sees signals, until the crew is stopping."""
     interval = 0.5 if sys.stderr.isatty() else 10.0
     profile = Profile(run.logdir.path, run.metrics) if run.config.profile else None
     with tqdm.tqdm(
@@ -84,6 +89,7 @@ def wait(run: Run, request: signals.Request, seconds: float, profile: Profile | 
 
 
 def show(run: Run, bar: tqdm.tqdm) -> None:
+    """Writes a row of metrics and moves the progress bar."""
     run.metrics.write_row(run.queue.size())
     mean = run.metrics.mean_return()
     text = "no episode has ended" if np.isnan(mean) else f"return {number(mean)}"
@@ -106,7 +112,7 @@ def train(config: Config, logdir: LogDir, make_torso: Callable | None = None) ->
             run.crew.start("evaluator", functools.partial(run.evaluator.work, run.crew, frames, run.weights.latest))
         try:
             supervise(run, request)
-        except Exception as error:  # A full disk, a closed terminal.
+        except Exception as error:  # The disk is full, or the terminal is closed.
             run.crew.stop(error)
             run.crew.join(JOIN_SECS)
         summary = Summary(
@@ -123,6 +129,7 @@ def train(config: Config, logdir: LogDir, make_torso: Callable | None = None) ->
 
 
 def explain_time(run: Run) -> str:
+    """Where the time of the run went, in words; see `bottleneck.py`."""
     seconds = bottleneck.Seconds(*(run.metrics.total_seconds(name) for name in bottleneck.Seconds._fields))
     rows = rows_per_call(run.config)
     if run.config.architecture == "a3c":
@@ -151,6 +158,7 @@ def finish(run: Run, summary: Summary, request: signals.Request) -> None:
 
 
 def save_and_export(run: Run) -> None:
+    """Saves a checkpoint, unless the last update was not finite, and exports the newest weights that are."""
     stuck = [name for name in run.crew.running() if name.startswith(("learner", "worker"))]
     if stuck:
         warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")
@@ -161,6 +169,7 @@ def save_and_export(run: Run) -> None:
 
 
 def export_info(run: Run) -> dict:
+    """What an export says about itself beside its model, for `evaluate`."""
     return dict(environment=environment_settings(run.config))
 
 

@@ -1,4 +1,4 @@
-"""Makes all parts of a run and wires them: `connect`, all of it on one screen, and what it makes."""
+"""Makes all parts of a run and connects them: `connect`, all of it on one screen."""
 
 import functools
 import threading
@@ -8,18 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf import environments
-from impala_tf.acting.acting_graph import ActingGraph
-from impala_tf.acting.actor import Actor, VectorActingGraph
-from impala_tf.acting.base_actor import BaseActor
-from impala_tf.acting.inference import DynamicBatchingPolicy, LocalPolicy, Policy
-from impala_tf.acting.partial_actor import PartialActingGraph, PartialActor
 from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config, SettingError
+from impala_tf.environments import EnvironmentSpec
 from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.evaluator import Evaluator
 from impala_tf.experience.source import QueueSource
 from impala_tf.experience.unroll_queue import UnrollQueue
-from impala_tf.experience.unroll_spec import UnrollSpec, unroll_spec
 from impala_tf.experience.weights import WeightStore
 from impala_tf.learning.devices import default_device
 from impala_tf.learning.learner import Learner
@@ -27,79 +22,46 @@ from impala_tf.networks import Agent, make_agent
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
+from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, spec_for, unrolls_at_once
 from impala_tf.running.run import Run
-from impala_tf.spaces.observation_spaces import zeros
 from impala_tf.support.messages import warn
 from impala_tf.support.threads import Crew, Slot
-from impala_tf.types import ArraySpec
 
 
 def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Run:
-    """Makes and wires all parts; resumes from the log directory's newest checkpoint if it has one.
+    """Makes and connects all parts; resumes from the log directory's newest checkpoint if it has one.
 
     make_torso: see `impala_tf.train`.
     """
-    spaces = environments.spec_for_training(config)
-    make_one_agent = functools.partial(
-        make_agent, config, spaces.observation_space, spaces.action_space, make_torso, len(spaces.tasks)
+    spec = environments.spec_for_training(config)
+    make_new_agent = functools.partial(
+        make_agent, config, spec.observation_space, spec.action_space, make_torso, len(spec.tasks)
     )
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
     with tf.device(device):
-        learner = Learner(config, make_one_agent(), make_algorithm(config), device)
-
+        learner = Learner(config, make_new_agent(), make_algorithm(config), device)
     random = np.random.default_rng(config.seed)
-    checkpoints = Checkpoints(
-        logdir.checkpoints,
-        config.keep_checkpoints,
-        config.checkpoint_every_secs,
-        config.checkpoint_every_updates,
-        first_after_secs=config.log_every_secs,
-    )
-    arrays, info = logdir.checkpoint or (None, None)
-    if arrays is not None:
-        try:
-            for note in learner.restore(arrays):
-                warn(f"--logdir={logdir.path}: {note}")
-        except (KeyError, ValueError) as error:
-            raise SettingError(
-                f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
-            ) from error
-    metrics = Metrics(logdir.path, learner.statistics, spaces.tasks)
-    if info is not None:
+    metrics = Metrics(logdir.path, learner.statistics, spec.tasks)
+    checkpoints = make_checkpoints(config, logdir)
+    if logdir.checkpoint:
+        arrays, info = logdir.checkpoint
+        restore_learner(learner, arrays, logdir)
         metrics.restore(info["metrics"], learner.environment_frames)
         random.bit_generator.state = info["random"]
         checkpoints.saved(learner.updates)
 
-    agent = learner.agent
-    spec = spec_for(agent, config.unroll_length)
-    queue = UnrollQueue(spec, config.batch_size, unrolls_at_once(config), config.queue_capacity)
-
+    unrolls = spec_for(learner.agent, config.unroll_length)
+    queue = UnrollQueue(unrolls, config.batch_size, unrolls_at_once(config), config.queue_capacity)
     weights = WeightStore(config.policy_lag)
-    seed = int(random.integers(2**31))  # Drawn anew when a run is resumed, so that it does not replay its beginning.
-    at_once = concurrent_actors(config, spaces.vectorization)
-    graph_of = make_acting_graphs(config, make_one_agent, weights, spec)
-    actors = make_actors(config, seed, graph_of, queue.group, at_once)
-    weights.publish(learner.updates, agent.flat_weights())
+    num_at_once = concurrent_actors(config, spec.vectorization)
+    graph_of = make_acting_graphs(config, make_new_agent, weights, unrolls)
+    seed = int(random.integers(2**31))  # A resumed run draws another one, so that it does not replay its beginning.
+    actors = make_actors(config, seed, graph_of, queue.group, num_at_once)
+    weights.publish(learner.updates, learner.agent.flat_weights())
 
-    turns = threading.Semaphore(at_once)
-    staged = Slot()
-    evaluator = None
-    if config.evaluate_every_frames:
-        frames = learner.environment_frames
-        with tf.device("/CPU:0"):
-            evaluator = Evaluator(
-                config,
-                AgentPlayer(make_one_agent()),
-                spaces.tasks,
-                metrics.evaluations,
-                logdir.checkpoints,
-                frames,
-                warn,
-            )
-    crew = Crew()
-    crew.on_stop(queue.close)
-    crew.on_stop(weights.close)
-    crew.on_stop(staged.close)
+    crew, staged = Crew(), Slot()
+    for part in (queue, weights, staged):
+        crew.on_stop(part.close)
     return Run(
         config=config,
         logdir=logdir,
@@ -110,95 +72,53 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
         source=QueueSource(queue, metrics.timer),
         staged=staged,
         actors=actors,
-        turns=turns,
+        turns=threading.Semaphore(num_at_once),
         metrics=metrics,
         checkpoints=checkpoints,
         crew=crew,
-        evaluator=evaluator,
+        evaluator=make_evaluator(config, spec, make_new_agent, metrics, logdir, learner.environment_frames),
     )
 
 
-def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
-    """What the unrolls of an agent look like."""
-    space, distribution = agent.observation_space, agent.distribution
-    action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
-    observation = tf.nest.map_structure(lambda x: ArraySpec(x.shape, x.dtype), zeros(space))
-    return unroll_spec(unroll_length, observation, action, distribution.num_parameters, agent.state_size)
+def make_checkpoints(config: Config, logdir: LogDir) -> Checkpoints:
+    return Checkpoints(
+        logdir.checkpoints,
+        config.keep_checkpoints,
+        config.checkpoint_every_secs,
+        config.checkpoint_every_updates,
+        first_after_secs=config.log_every_secs,
+    )
 
 
-def unrolls_at_once(config: Config) -> int:
-    """How many unrolls an actor makes at once."""
-    if config.envs_per_step:
-        return 1  # Environments that are handed out in parts end their unrolls one by one.
-    return config.num_envs_per_actor * (config.num_actors if config.architecture == "a2c_sync_step" else 1)
+def restore_learner(learner: Learner, arrays: dict[str, np.ndarray], logdir: LogDir) -> None:
+    """Gives the learner the state of a checkpoint and says what of it did not fit.
 
-
-def rows_per_call(config: Config) -> int:
-    """Environments in one actor's policy call."""
-    return config.envs_per_step or unrolls_at_once(config)
-
-
-def make_actors(
-    config: Config, seed: int, graph_of: Callable[[int], ActingGraph], group: int, at_once: int
-) -> list[BaseActor]:
-    """The actors with their environments.
-
-    graph_of: graph in which an actor acts, from its index.
-    group: number of unrolls in an element of the queue.
-    at_once: number of actors that may act at the same time.
+    Raises SettingError when the checkpoint is of another network.
     """
-    num_envs = config.num_envs_per_actor
-    indices = range(config.num_actors)
-    if config.envs_per_step:
-        partial = [environments.make_partial_environment(config, seed, i, num_envs) for i in indices]
-        return [PartialActor(i, environment, graph_of(i), seed) for i, environment in enumerate(partial)]
-    vectors = [environments.make_vector_environment(config, seed, i, num_envs) for i in indices]
-    if config.architecture == "a2c_sync_step":
-        return [Actor(0, environments.JoinedEnvironment(vectors, at_once), graph_of(0), group, seed)]
-    return [Actor(i, vector, graph_of(i), group, seed) for i, vector in enumerate(vectors)]
+    try:
+        notes = learner.restore(arrays)
+    except (KeyError, ValueError) as error:
+        raise SettingError(
+            f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
+        ) from error
+    for note in notes:
+        warn(f"--logdir={logdir.path}: {note}")
 
 
-def make_acting_graphs(
-    config: Config, make_one_agent: Callable[[], Agent], weights: WeightStore, spec: UnrollSpec
-) -> Callable[[int], ActingGraph]:
-    """The graph in which an actor acts, from the actor's index: all actors share one.
+def make_evaluator(
+    config: Config,
+    spec: EnvironmentSpec,
+    make_new_agent: Callable[[], Agent],
+    metrics: Metrics,
+    logdir: LogDir,
+    environment_frames: int,
+) -> Evaluator | None:
+    """What evaluates the run in between; None without --evaluate_every_frames.
 
-    A3C's workers have one each, whose agent also computes the worker's gradients.
+    environment_frames: number of frames that a resumed run has made before.
     """
-
-    def make_graph() -> ActingGraph:
-        return (PartialActingGraph if config.envs_per_step else VectorActingGraph)(
-            make_policy(config, make_one_agent, weights), spec
-        )
-
-    if config.architecture == "a3c":
-        graphs = [make_graph() for _ in range(config.num_actors)]
-        return graphs.__getitem__
-    shared = make_graph()
-    return lambda index: shared
-
-
-def concurrent_actors(config: Config, vectorization: str) -> int:
-    """How many actors may act at the same time, see --concurrent_actors."""
-    if config.concurrent_actors:
-        return config.concurrent_actors
-    # Environments in other processes or threads, and actors that wait for each other's requests, do not hold Python's
-    # lock.
-    if config.dynamic_batching or vectorization in ("async", *environments.IN_THREADS):
-        return config.num_actors
-    return max(1, environments.available_cores() - 1)
-
-
-def make_policy(config: Config, make_one_agent: Callable[[], Agent], weights: WeightStore) -> Policy:
-    """The policy in an acting graph."""
-    with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
-        if not config.dynamic_batching:
-            return LocalPolicy(make_one_agent())
-        policy = DynamicBatchingPolicy(
-            make_one_agent(),
-            config.dynamic_batching_min,
-            config.dynamic_batching_max,
-            config.dynamic_batching_timeout_ms,
-        )
-    weights.add_listener(policy.publish_to)
-    return policy
+    if not config.evaluate_every_frames:
+        return None
+    with tf.device("/CPU:0"):
+        player = AgentPlayer(make_new_agent())
+        return Evaluator(config, player, spec.tasks, metrics.evaluations, logdir.checkpoints, environment_frames, warn)

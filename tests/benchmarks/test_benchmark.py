@@ -18,7 +18,7 @@ from impala_tf.benchmarks import architectures, ceilings, measure, scaling, sing
 from impala_tf.config import Config, SettingError
 from impala_tf.environments.small import episode_lengths
 from impala_tf.networks import make_agent
-from impala_tf.running import wiring
+from impala_tf.running import actors
 from tests.support.environments import TESTS
 from tests.support.mains import Mains
 from tests.support.paths import ROOT
@@ -104,7 +104,7 @@ def test_each_part_alone(settings):
     config = Config(**(TINY | settings))
     spaces = environments.spec_of(config)
     agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = wiring.spec_for(agent, config.unroll_length)
+    spec = actors.spec_for(agent, config.unroll_length)
     before = agent.flat_weights().numpy()
     for rate in (
         ceilings.measure_environment(config, spaces, 0.1),

@@ -9,7 +9,7 @@ import pytest
 from impala_tf.config import Config, SettingError
 from impala_tf.learning.gradients import GradientWorker
 from impala_tf.records.logdir import LogDir
-from impala_tf.running import training, wiring
+from impala_tf.running import actors, training, wiring
 from tests.support.environments import TESTS
 from tests.support.runs import TINY, learned, metrics_of, run
 from tests.support.unrolls import make_batch, make_learner
@@ -128,4 +128,4 @@ def test_the_report_says_who_waited(tmp_path):
     assert "waiting for new weights" in text
     # One policy call takes the rows of both actors.
     assert "calls of 4 rows" not in text
-    assert wiring.rows_per_call(config) == 8
+    assert actors.rows_per_call(config) == 8

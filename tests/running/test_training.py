@@ -268,10 +268,10 @@ import pathlib, sys
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from impala_tf.running import training, wiring
+from impala_tf.running import actors, training
 from impala_tf.config import Config
 from impala_tf.records.logdir import LogDir
-plain = wiring.make_policy
+plain = actors.make_policy
 def make_policy(*arguments):
     make = tf.device
     tf.device = lambda name: make("/CPU:1" if name == "/CPU:0" else name)
@@ -279,7 +279,7 @@ def make_policy(*arguments):
         return plain(*arguments)
     finally:
         tf.device = make
-wiring.make_policy = make_policy
+actors.make_policy = make_policy
 config = Config(logdir=sys.argv[1], num_envs_per_actor=4, batch_size=4, unroll_length=5, dynamic_batching=True,
                 total_environment_frames=500, xla="off")
 training.train(config, LogDir(config, warn=print))

@@ -9,7 +9,7 @@ from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import UnrollQueue, join_groups
 from impala_tf.experience.unroll_spec import map_leaves
 from impala_tf.networks import make_agent
-from impala_tf.running.wiring import spec_for
+from impala_tf.running.actors import spec_for
 from impala_tf.types import TIME_MAJOR_FIELDS
 from tests.support.environments import COUNTING
 
