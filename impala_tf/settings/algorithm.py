@@ -27,7 +27,8 @@ class AlgorithmSettings:
     )
     reward_clipping: str = setting(
         "none",
-        "How the learner clips rewards. abs_one: clip(r, -1, 1). soft_asymmetric: 5 tanh(r / 5), below 0 times 0.3.",
+        "How the learner clips rewards. abs_one: clip(r, -1, 1). soft_asymmetric: 5 tanh(r / 5), below 0 times 0.3. "
+        "With --normalise_returns rewards are divided first and clipped then, in units of the spread of returns.",
         source=f"{CODE}; the paper's caption prints 5 tanh(r) and 0.3 tanh(r)",
         choices=("none", "abs_one", "soft_asymmetric"),
         roles=(COMMON,),
