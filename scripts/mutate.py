@@ -34,6 +34,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TESTS: dict[str, tuple[str, ...]] = {
     "impala_tf/algorithms/*.py": ("tests/algorithms",),
     "impala_tf/learning/*.py": ("tests/learning",),
+    "impala_tf/experience/batch_statistics.py": ("tests/records/test_metrics.py",),
     "impala_tf/experience/*.py": ("tests/acting",),
     "impala_tf/acting/*.py": ("tests/acting",),
     "impala_tf/environments/joined_environment.py": ("tests/environments/test_joined_environment.py",),
