@@ -35,10 +35,14 @@ TESTS: dict[str, tuple[str, ...]] = {
     "impala_tf/algorithms/*.py": ("tests/algorithms",),
     "impala_tf/learning/*.py": ("tests/learning",),
     "impala_tf/experience/batch_statistics.py": ("tests/records/test_metrics.py",),
-    "impala_tf/experience/*.py": ("tests/acting",),
+    "impala_tf/experience/*.py": ("tests/experience", "tests/acting"),
     "impala_tf/acting/*.py": ("tests/acting",),
     "impala_tf/environments/joined_environment.py": ("tests/environments/test_joined_environment.py",),
     "impala_tf/environments/rows.py": ("tests/environments/test_rows.py", "tests/environments/test_vectors.py"),
+    "impala_tf/environments/single_environment.py": (
+        "tests/environments/test_environment_spec.py",
+        "tests/test_own_code.py",
+    ),
     "impala_tf/environments/*_environment.py": (
         "tests/environments/test_rows.py",
         "tests/environments/test_vectors.py",

@@ -190,3 +190,10 @@ def test_parts_are_the_same_environments(settings):
         for name in EnvOutput._fields:
             mine = np.stack([getattr(row, name) for row in seen[i][:count]])
             np.testing.assert_array_equal(mine, getattr(whole, name)[:count, i], err_msg=name)
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_the_action_space_is_that_of_one_environment(vectorization):
+    vector = make_vector(COUNTING, vectorization=vectorization)
+    assert vector.action_space == gym.spaces.Discrete(4)
+    vector.close()

@@ -1,11 +1,13 @@
 """The signatures of an export: the agent's own step, greedy and sampled, as the environment takes it."""
 
+import types
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from impala_tf.config import Config
+from impala_tf.config import Config, SettingError
 from impala_tf.evaluation.export import ExportedAgent, export
 from impala_tf.networks import make_agent
 
@@ -68,3 +70,32 @@ def test_initial_states_and_actions_are_zeros(tmp_path):
     np.testing.assert_array_equal(exported.initial_state(3), np.zeros([3, agent.state_size]))
     np.testing.assert_array_equal(exported.initial_action(3), np.zeros([3, 2], np.float32))
     assert exported.initial_action(3).dtype == np.float32
+
+
+SPACES = (gym.spaces.Box(-1, 1, (2, 3), np.float32), gym.spaces.Discrete(4))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The export of an agent for `SPACES`."""
+    directory = tmp_path_factory.mktemp("spaces") / "saved_model"
+    export(make_agent(Config(), *SPACES), directory, {})
+    return ExportedAgent(directory)
+
+
+@pytest.mark.parametrize(
+    ("observation", "action"),
+    [
+        (gym.spaces.Box(-1, 1, (3, 2), np.float32), SPACES[1]),
+        (gym.spaces.Box(-1, 1, (2, 4), np.float32), SPACES[1]),
+        (gym.spaces.Box(0, 9, (2, 3), np.int32), SPACES[1]),
+        (gym.spaces.Tuple([SPACES[0]]), SPACES[1]),
+        (SPACES[0], gym.spaces.Discrete(5)),
+        (SPACES[0], gym.spaces.MultiBinary(2)),
+        (SPACES[0], gym.spaces.Box(-1, 1, (2,), np.float32)),
+    ],
+)
+def test_spaces_other_than_the_agents_are_refused(exported, observation, action):
+    exported.check_fits(types.SimpleNamespace(observation_space=SPACES[0], action_space=SPACES[1]), "right")
+    with pytest.raises(SettingError, match=r"^--env_id=wrong: its observations .* do not fit the agent, which takes "):
+        exported.check_fits(types.SimpleNamespace(observation_space=observation, action_space=action), "wrong")

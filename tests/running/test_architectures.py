@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 
 from impala_tf.config import Config, SettingError
-from impala_tf.learning.gradients import GradientWorker
 from impala_tf.records.logdir import LogDir
 from impala_tf.running import actors, training, wiring
 from tests.support.environments import TESTS
 from tests.support.runs import TINY, learned, metrics_of, run
-from tests.support.unrolls import make_batch, make_learner
 
 # Two actors of four environments each.
 BATCH = {"a2c_sync_step": 8, "a2c_sync_trajectory": 8, "a3c": 4}
@@ -74,19 +72,6 @@ def test_a_synchronous_batch_has_every_actor_once(tmp_path, monkeypatch):
     assert len(batches) > 20
     for batch in batches:
         assert np.unique(batch.actor, return_counts=True)[1].tolist() == [4, 4]
-
-
-def test_a3c_computes_the_learners_gradients():
-    """A worker's gradients, applied, are one update of the learner."""
-    batch = make_batch()
-    ours, theirs = make_learner(), make_learner()
-    worker = GradientWorker(ours.algorithm, ours.agent, xla=False)
-    for _ in range(3):
-        result = ours.apply(*worker.gradients(batch, ours.hyperparameters), num_steps=10)
-        expected = theirs.update(batch, num_steps=10)
-        np.testing.assert_allclose(result.statistics, expected.statistics, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(result.flat_weights, expected.flat_weights, rtol=1e-4, atol=1e-5)
-    assert (ours.updates, ours.environment_frames) == (3, 30)
 
 
 def test_a3c_workers_do_not_wait_for_each_other(tmp_path):
