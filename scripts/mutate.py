@@ -30,10 +30,13 @@ from typing import NamedTuple
 from mutants import Mutant, mutants_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# The tests that are to notice a mistake in a module. Patterns as in a shell; the first that fits a module counts.
+# These tests are to notice a mistake in a module. The first pattern that fits a module counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "impala_tf/algorithms/*.py": ("tests/algorithms",),
-    "impala_tf/learning/*.py": ("tests/learning",),
+    "impala_tf/learning/devices.py": ("tests/learning/test_devices.py",),
+    "impala_tf/learning/gradients.py": ("tests/learning/test_gradients.py", "tests/learning/test_learner.py"),
+    "impala_tf/learning/state.py": ("tests/learning/test_state.py", "tests/learning/test_learner.py"),
+    "impala_tf/learning/*.py": ("tests/learning/test_learner.py",),
     "impala_tf/experience/batch_statistics.py": ("tests/records/test_metrics.py",),
     "impala_tf/experience/*.py": ("tests/experience", "tests/acting"),
     "impala_tf/acting/*.py": ("tests/acting",),
@@ -52,7 +55,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "impala_tf/networks/*.py": ("tests/networks",),
     "impala_tf/running/architectures/*.py": ("tests/running/test_architectures.py", "tests/running/test_order.py"),
     "impala_tf/records/metrics.py": ("tests/records/test_metrics.py",),
-    "impala_tf/records/re*.py": ("tests/records/test_metrics.py",),
+    "impala_tf/records/recent_returns.py": ("tests/records/test_metrics.py",),
     "impala_tf/records/rows.py": ("tests/records/test_metrics.py",),
     "impala_tf/evaluation/playing.py": ("tests/evaluation/test_playing.py", "tests/evaluation/test_repeatable.py"),
     "impala_tf/evaluation/export.py": (
