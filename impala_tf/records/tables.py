@@ -11,13 +11,36 @@ FRAMES = "environment_frames"  # This column is in each of them.
 
 
 def append_rows(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Appends rows; a file that is new or empty gets the header first."""
-    is_new = not path.exists() or path.stat().st_size == 0
+    """Appends rows; a file that is new or empty gets the header first.
+
+    A file may have other columns: an earlier version began it, or another algorithm. Then it gets those that it lacks,
+    every value goes to the column of its name, and nan stands where a row has no value.
+    """
+    columns = _columns(path)
+    missing = [name for name in header if name not in columns]
+    if columns and missing:
+        columns = _add_columns(path, columns, missing)
     with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(header)
-        writer.writerows(rows)
+        writer = csv.DictWriter(file, columns or header, restval="nan")
+        if not columns:
+            writer.writeheader()
+        writer.writerows(dict(zip(header, row, strict=True)) for row in rows)
+
+
+def _columns(path: pathlib.Path) -> list[str]:
+    """The names in the first line; none when the file is new or empty."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _add_columns(path: pathlib.Path, columns: Sequence[str], missing: Sequence[str]) -> list[str]:
+    """Adds columns without values to the rows of a file; returns all columns."""
+    lines = path.read_text().splitlines()
+    ends = [missing, *[["nan"] * len(missing)] * (len(lines) - 1)]
+    write_text(path, "".join(f"{line},{','.join(end)}\n" for line, end in zip(lines, ends, strict=True)))
+    return [*columns, *missing]
 
 
 def read_rows(path: pathlib.Path) -> list[dict[str, str]]:

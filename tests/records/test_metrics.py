@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from impala_tf.experience.batch_statistics import batch_statistics
 from impala_tf.records.metrics import Metrics
+from impala_tf.records.tables import append_rows
 from tests.support.unrolls import B, T, in_groups, make_unroll
 
 NAMES = ("total", "ratio_max", "ratio_min")
@@ -45,6 +46,16 @@ def test_a_lost_life_is_no_end_of_an_episode():
     lost[:, 1] = True
     again = batch_statistics(batch._replace(env_outputs=rows._replace(terminated=tf.constant(lost))))
     assert again.returns.tolist() == batch_statistics(batch).returns.tolist()
+
+
+def test_values_stay_in_their_columns_when_a_run_goes_on_with_others(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("environment_frames,secs/forward,total\n1,0.5,2\n")  # As an earlier version wrote it.
+    append_rows(path, ("environment_frames", "total", "ratio_max"), [[2, 3, 4], [5, 6, 7]])
+    append_rows(path, ("environment_frames", "total", "ratio_max"), [[8, 9, 10]])
+    assert path.read_text().split() == [
+        "environment_frames,secs/forward,total,ratio_max", "1,0.5,2,nan", "2,nan,3,4", "5,nan,6,7", "8,nan,9,10",
+    ]  # fmt: skip
 
 
 def test_rows_of_the_csv_and_tensorboard(tmp_path):
