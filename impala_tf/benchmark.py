@@ -162,4 +162,4 @@ if __name__ == "__main__":
     flags.DEFINE_float("secs", 3.0, "Seconds of one measurement.", lower_bound=0.1)
     flags.DEFINE_string("output", "", "JSON file. Empty: a new one in runs/.")
     flags.DEFINE_string("compare", "", "JSON file of an earlier run; prints the ratios to it.")
-    command_line.run(main, usage=__doc__, groups=config_lib.GROUPS)
+    command_line.run_main(main, usage=__doc__, groups=config_lib.GROUPS)

@@ -13,7 +13,7 @@ from impala_tf.settings.learning import LearningSettings, linear_decay
 from impala_tf.settings.network import NetworkSettings
 from impala_tf.settings.record import RecordSettings
 from impala_tf.settings.run import RunSettings
-from impala_tf.settings.setting import NETWORK, TASK, SettingError, as_text, checked
+from impala_tf.settings.setting import ENVIRONMENT, NETWORK, SettingError, as_text, checked
 from impala_tf.settings.spaces import SpaceSettings
 
 __all__ = [
@@ -65,8 +65,8 @@ def fields() -> tuple[dataclasses.Field, ...]:
 
 
 def environment_settings(config: Config) -> dict[str, Any]:
-    """Returns the settings that define the task, by name."""
-    return {field.name: getattr(config, field.name) for field in fields() if TASK in field.metadata["roles"]}
+    """Returns the settings that define the environment, by name."""
+    return {field.name: getattr(config, field.name) for field in fields() if ENVIRONMENT in field.metadata["roles"]}
 
 
 def to_flag_lines(config: Config) -> list[str]:
@@ -81,7 +81,7 @@ def to_flag_lines(config: Config) -> list[str]:
 def differences(config: Config, flag_lines: list[str], network: bool) -> list[str]:
     """Lists the settings in which a saved flag file and `config` differ, as "--flag=saved (given: value)".
 
-    network: whether those that a checkpoint depends on are meant, or the others.
+    network: True compares the settings that a checkpoint depends on, False the others.
     """
     saved = _saved_values(flag_lines)
     found = []
@@ -107,7 +107,7 @@ def learning_rate_change(config: Config, flag_lines: list[str], environment_fram
         start = float(saved.get("learning_rate", start))
         budget = int(saved.get("total_environment_frames", budget))
         before = linear_decay(start, environment_frames, budget)
-    except (ValueError, ZeroDivisionError):  # Somebody has written into the file.
+    except (ValueError, ZeroDivisionError):  # Somebody has edited the file.
         return ""
     if before == after:
         return ""

@@ -49,4 +49,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("video", "", "Also play one episode into this .mp4 or .gif file (extra: video).")
     flags.DEFINE_string("output", "", "JSON file with the result. Empty: beside the exports.")
     flags.DEFINE_string("picture", "", "Draw the returns of all exports into this .png, .svg or .pdf (extra: plots).")
-    command_line.run(main, usage=__doc__)
+    command_line.run_main(main, usage=__doc__)

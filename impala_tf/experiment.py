@@ -57,4 +57,4 @@ def test(config: Config) -> None:
 
 if __name__ == "__main__":
     command_line.define_config_flags()
-    command_line.run(main, usage=__doc__, groups=GROUPS)
+    command_line.run_main(main, usage=__doc__, groups=GROUPS)

@@ -1,12 +1,12 @@
-"""The parts of a run as interfaces, in the order in which data flows through them.
+"""Lists the components of a run as interfaces, in the order in which data flows through them.
 
     VectorEnvironment --rows--> Actor --unrolls--> unroll queue --> Source --batches--> learner --weights--> WeightStore
                                   ^                                            |                                  |
                                   |                                        Algorithm                              |
                                   +-------------------------------------------------------------------------------+
 
-Whatever has these methods can take the part's place: a batch from a replay buffer is a batch, an actor on another
-machine is an actor. `running/wiring.py` makes the parts and connects them.
+Whatever has these methods can take the component's place: a batch from a replay buffer is a batch, an actor on another
+machine is an actor. `running/wiring.py` makes the components and connects them.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,14 +33,16 @@ class VectorEnvironment(Protocol):
         """Begins an episode in every environment. Returns a row [B, ...] in which all are `first`."""
 
     def step(self, actions: np.ndarray) -> EnvOutput:
-        """Takes actions [B, ...] and returns the row [B, ...] that they led to. An environment whose last row ended an
-        episode ignores its action and begins the next episode."""
+        """Takes actions [B, ...] and returns the row [B, ...] that they led to.
+
+        An environment whose last row ended an episode ignores its action and begins the next episode.
+        """
 
     def close(self) -> None: ...
 
 
 class Actor(Protocol):
-    """Environments and a policy, which make unrolls.
+    """An actor makes unrolls with its environments and a policy.
 
     index: number of the actor in the run.
     environment_secs: seconds of the last unroll that were spent in the environments.
@@ -59,14 +61,14 @@ class Actor(Protocol):
 
 
 class Source(Protocol):
-    """Batches for the learner."""
+    """A source gives the learner its batches."""
 
     def next(self) -> Any:
-        """The next `experience.source.Batch`: unrolls in groups, and the statistics of those that are fresh."""
+        """Returns the next `experience.source.Batch`: unrolls in groups, and the statistics of those that are fresh."""
 
 
 class Algorithm(Protocol):
-    """A pure loss and what it reports. It knows no network, no optimizer and no thread.
+    """An algorithm is a pure loss and what it reports. It knows no network, no optimizer and no thread.
 
     statistics: names of the fields of what `loss` returns, in order; they become columns of metrics.csv.
     """
@@ -75,23 +77,23 @@ class Algorithm(Protocol):
     def statistics(self) -> tuple[str, ...]: ...
 
     def loss(self, unroll: Unroll, outputs: NetworkOutputs, distribution: Any, costs: LossCosts) -> Any:
-        """The losses of a batch, as a NamedTuple of scalars whose field `total` the learner differentiates.
+        """Returns the losses of a batch, as a NamedTuple of scalars whose field `total` the learner differentiates.
 
         unroll: [T + 1, B, ...], a batch in the convention of `types.py`.
         outputs: what the learner's network says about every row, [T + 1, B, ...].
-        distribution: `spaces.distributions.ActionDistribution` that the parameters belong to.
-        costs: weights of the loss' terms.
+        distribution: the `spaces.distributions.ActionDistribution` whose parameters the network gives.
+        costs: weights of the loss's terms.
         """
 
 
 class WeightStore(Protocol):
-    """Versioned weights on their way from the learner to the actors."""
+    """Versioned weights travel through this store from the learner to the actors."""
 
     def publish(self, version: int, flat_weights: Array) -> None:
         """Makes weights [num_parameters] float32 the newest. version: the learner's update count."""
 
     def latest(self) -> tuple[int, Array]:
-        """(version, flat weights) that an actor is to act with now."""
+        """Returns (version, flat weights) that an actor is to act with now."""
 
     def newer_than(self, version: int) -> tuple[int, Array]:
-        """As `latest`, but waits until that is newer than `version`."""
+        """Waits until `latest` is newer than `version`, and returns it."""

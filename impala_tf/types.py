@@ -1,4 +1,4 @@
-"""What travels between the parts, and the index convention that all of them rely on.
+"""Defines what travels between the components of a run, and the index convention that all of them rely on.
 
 An unroll has T + 1 rows. Row t: the environment emitted (reward, terminated, truncated, first, observation) as the
 result of action t - 1; then the agent chose action t. Row T is row 0 of that environment's next unroll and only
@@ -14,22 +14,23 @@ In this file and everywhere else T, B and A name dimensions: rows, environments,
 import dataclasses
 from typing import Any, NamedTuple
 
-# A numpy array where the environments and the actors hold it, a tf.Tensor from the queue on.
+# This is a numpy array where the environments and the actors hold it, and a tf.Tensor from the queue on.
 Array = Any
 
 
 class EnvOutput(NamedTuple):
-    """What a vector of B environments emits at one row ([B, ...]), or over an unroll ([T + 1, B, ...]).
+    """A vector of B environments emits this at one row ([B, ...]), or over an unroll ([T + 1, B, ...]).
 
-    reward: float32, of the step into this row, unclipped; 0 at `first` rows.
-    terminated: bool, the episode ended here and there is no future reward.
-    truncated: bool, the episode was cut off here (a time limit), though it could have gone on.
-    first: bool, this row begins an episode.
-    observation: the observation space's dtype and shape; of a Dict or Tuple space a nest of arrays, of a Text bytes.
+    reward: float32, reward of the step into this row, unclipped; 0 at `first` rows.
+    terminated: bool, whether the episode ended here, so that there is no future reward.
+    truncated: bool, whether the episode was cut off here (a time limit), though it could have gone on.
+    first: bool, whether this row begins an episode.
+    observation: array in the observation space's dtype and shape; for a Dict or Tuple space a nest of arrays, for a
+        Text space bytes.
     episode_return: float32, undiscounted sum of the rewards of this episode up to here.
     episode_steps: int32, agent steps of this episode up to here.
-    discounted_return: float32, the sum of gamma^k times the reward k steps ago, of this episode; its spread is what
-        --normalise_returns divides by.
+    discounted_return: float32, sum over this episode of gamma^k times the reward k steps ago; --normalise_returns
+        divides rewards by its standard deviation.
     """
 
     reward: Array
@@ -43,12 +44,12 @@ class EnvOutput(NamedTuple):
 
 
 class PolicyStep(NamedTuple):
-    """One call of the policy on B environments.
+    """This is what one call of the policy on B environments returns.
 
-    action: [B, ...] the action space's dtype, sampled from the policy.
-    parameters: [B, P] float32, of the action distribution (logits for discrete actions).
+    action: [B, ...] in the action space's dtype, sampled from the policy.
+    parameters: [B, P] float32, parameters of the action distribution (logits for discrete actions).
     baseline: [B] float32, the value estimate V.
-    core_state: [B, S] float32, after this row; S is 0 for a network without a core.
+    core_state: [B, S] float32, state after this row; S is 0 for a network without a core.
     """
 
     action: Array
@@ -58,16 +59,16 @@ class PolicyStep(NamedTuple):
 
 
 class Unroll(NamedTuple):
-    """T steps of B environments: what an actor puts into the queue and the learner learns from.
+    """T steps of B environments, which an actor puts into the queue and the learner learns from, are an unroll.
 
-    env_outputs: EnvOutput, [T + 1, B, ...].
-    actions: [T, B, ...], chosen at rows 0 to T - 1.
-    behaviour_parameters: [T, B, P] float32, of the distributions that those actions were sampled from.
-    last_action: [B, ...], the action before row 0.
-    core_state: [B, S] float32, before row 0.
-    policy_version: [B] int64, the learner's update count of the weights that acted.
-    actor: [B] int32, which actor made it.
-    task: [B] int32, which of the run's tasks it is from.
+    env_outputs: EnvOutput of arrays [T + 1, B, ...], the rows.
+    actions: [T, B, ...], actions chosen at rows 0 to T - 1.
+    behaviour_parameters: [T, B, P] float32, parameters of the distributions that those actions were sampled from.
+    last_action: [B, ...], action before row 0.
+    core_state: [B, S] float32, state before row 0.
+    policy_version: [B] int64, the learner's update count when it published the weights that acted.
+    actor: [B] int32, index of the actor that made the unroll.
+    task: [B] int32, index of the task that the environment belongs to.
     """
 
     env_outputs: EnvOutput
@@ -81,7 +82,7 @@ class Unroll(NamedTuple):
 
 
 class NetworkOutputs(NamedTuple):
-    """What a network says about the rows of an unroll.
+    """A network says this about the rows of an unroll.
 
     parameters: [T + 1, B, P] float32, parameters of the policy's action distribution.
     baselines: [T + 1, B] float32, value estimates V.
@@ -92,10 +93,10 @@ class NetworkOutputs(NamedTuple):
 
 
 class LossCosts(NamedTuple):
-    """Weights of the terms of a loss, scalars float32; inputs of the learner's graph, so they may change in a run.
+    """The terms of a loss have these weights. They are inputs of the learner's graph, so they may change in a run.
 
-    entropy: weight of the entropy bonus (--entropy_cost).
-    baseline: weight of the baseline loss (--baseline_cost).
+    entropy: [] float32, weight of the entropy bonus (--entropy_cost).
+    baseline: [] float32, weight of the baseline loss (--baseline_cost).
     """
 
     entropy: Array
@@ -105,9 +106,9 @@ class LossCosts(NamedTuple):
 TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters")
 
 
-@dataclasses.dataclass(frozen=True)  # No tuple: it is a leaf of nests.
+@dataclasses.dataclass(frozen=True)  # It is no tuple, because it is a leaf of nests.
 class ArraySpec:
-    """Shape (without T and B) and numpy dtype of one leaf; texts are bytes in arrays of objects."""
+    """One leaf has this shape (without T and B) and numpy dtype; texts are bytes in arrays of objects."""
 
     shape: tuple[int, ...]
     dtype: Any

@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, at_least, b
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AlgorithmSettings:
-    """What is learned from a batch: V-trace corrects the targets, and the loss has three terms."""
+    """The loss of a batch has three terms, whose targets V-trace corrects."""
 
     algorithm: str = setting(
         "impala",

@@ -1,4 +1,4 @@
-"""Some settings forbid each other. One table says which."""
+"""Some combinations of settings are refused. One table says which."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,30 +7,30 @@ from impala_tf.settings.setting import SettingError, as_text
 
 
 class Contradiction(NamedTuple):
-    """Two settings that cannot both be as they are.
+    """A contradiction is a pair of settings that cannot both be as they are.
 
     flag: the setting that the message names.
-    stands: whether a `Config` has the contradiction.
-    right: the second half of the message, which says what would be right.
+    holds: function that says whether a `Config` has the contradiction.
+    advice: function that makes the second half of the message, which says what would be right.
     """
 
     flag: str
-    stands: Callable[[Any], bool]
-    right: Callable[[Any], str]
+    holds: Callable[[Any], bool]
+    advice: Callable[[Any], str]
 
 
-def _request(config: Any) -> str:
+def _request_flag(config: Any) -> str:
     """Returns the name of the setting that says how many rows one actor asks the policy for."""
     return "envs_per_step" if config.envs_per_step else "num_envs_per_actor"
 
 
 def _learning_actors(config: Any) -> int:
-    """Counts the actors whose unrolls make one batch in an architecture that waits."""
+    """Counts the actors whose unrolls make one batch where actors wait for the update."""
     return 1 if config.architecture == "a3c" else config.num_actors
 
 
 def _unrolls(config: Any) -> int:
-    """Counts the unrolls that an architecture that waits learns from at once."""
+    """Counts the unrolls in one batch where actors wait for the update."""
     return _learning_actors(config) * config.num_envs_per_actor
 
 
@@ -42,6 +42,7 @@ def _not_with_architecture(flag: str, architectures: tuple[str, ...]) -> Contrad
     )
 
 
+# In these architectures actors wait for the update that their unrolls made.
 WAITING = ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
 CONTRADICTIONS = (
     Contradiction(
@@ -51,8 +52,10 @@ CONTRADICTIONS = (
     ),
     Contradiction(
         "dynamic_batching_max",
-        lambda c: c.dynamic_batching and c.dynamic_batching_max < getattr(c, _request(c)),
-        lambda c: f"must be at least --{_request(c)}={getattr(c, _request(c))}, the rows of one actor's request",
+        lambda c: c.dynamic_batching and c.dynamic_batching_max < getattr(c, _request_flag(c)),
+        lambda c: (
+            f"must be at least --{_request_flag(c)}={getattr(c, _request_flag(c))}, the rows of one actor's request"
+        ),
     ),
     Contradiction(
         "envs_per_step",
@@ -82,7 +85,7 @@ CONTRADICTIONS = (
 
 
 def check_contradictions(config: Any) -> None:
-    """Raises SettingError for the first contradiction in the table that stands."""
-    for flag, stands, right in CONTRADICTIONS:
-        if stands(config):
-            raise SettingError(f"--{flag}={as_text(getattr(config, flag))}: {right(config)}")
+    """Raises SettingError for the first contradiction in the table that the settings have."""
+    for flag, holds, advice in CONTRADICTIONS:
+        if holds(config):
+            raise SettingError(f"--{flag}={as_text(getattr(config, flag))}: {advice(config)}")

@@ -2,18 +2,18 @@
 
 import dataclasses
 
-from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, TASK, at_least, between, setting
+from impala_tf.settings.setting import CODE, COMMON, ENVIRONMENT, NETWORK, PAPER, at_least, between, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnvironmentSettings:
-    """The task is chosen here, and how its environments step."""
+    """These settings choose the task, and how its environments step."""
 
     env_id: str = setting(
         "CartPole-v1",
         "A gymnasium id, or module:id, or a suite (atari57, minatar5, dmlab30). Several ids with commas between them, "
         "or a suite: one agent learns all, with the actors spread over them.",
-        roles=(COMMON, NETWORK, TASK),
+        roles=(COMMON, NETWORK, ENVIRONMENT),
     )
     num_action_repeats: int = setting(
         1,
@@ -23,7 +23,7 @@ class EnvironmentSettings:
         bounds=at_least(1),
         roles=(
             COMMON,
-            TASK,
+            ENVIRONMENT,
         ),
     )
     vectorization: str = setting(
@@ -34,7 +34,7 @@ class EnvironmentSettings:
         choices=("auto", "native", "sync", "async", "ale", "envpool"),
         roles=(
             COMMON,
-            TASK,
+            ENVIRONMENT,
         ),
     )
     env_threads: int = setting(
@@ -49,18 +49,18 @@ class EnvironmentSettings:
         "environment frames",
         "dqn_zoo: 108,000 on Atari, 30 minutes; Machado et al. 2018: 18,000",
         bounds=at_least(0),
-        roles=(TASK,),
+        roles=(ENVIRONMENT,),
     )
     atari_preprocessing: bool = setting(
         True,
         "ALE ids: grey 84x84 frames, the maximum over the last two, stacked; false: the id as it is.",
         source=f"{PAPER} table G.1",
-        roles=(NETWORK, TASK),
+        roles=(NETWORK, ENVIRONMENT),
     )
     atari_ram: bool = setting(
         False,
         "ALE ids: the 128 bytes of the console's memory instead of frames.",
-        roles=(NETWORK, TASK),
+        roles=(NETWORK, ENVIRONMENT),
     )
     frame_stack: int = setting(
         4,
@@ -68,7 +68,7 @@ class EnvironmentSettings:
         "frames",
         f"{PAPER} table G.1: 4",
         bounds=at_least(1),
-        roles=(NETWORK, TASK),
+        roles=(NETWORK, ENVIRONMENT),
     )
     noop_max: int = setting(
         30,
@@ -76,7 +76,7 @@ class EnvironmentSettings:
         "frames",
         f"{PAPER}: 30",
         bounds=at_least(0),
-        roles=(TASK,),
+        roles=(ENVIRONMENT,),
     )
     life_loss_ends_episode: bool = setting(
         False,
@@ -89,20 +89,20 @@ class EnvironmentSettings:
         "ALE ids: probability that the action before is repeated.",
         source=f"{PAPER}: 0; Machado et al. 2018: 0.25",
         bounds=between(0, 1),
-        roles=(TASK,),
+        roles=(ENVIRONMENT,),
     )
     full_action_set: bool = setting(
         False,
         "ALE ids: all 18 actions instead of the game's own.",
         source=f"{PAPER}: false",
-        roles=(NETWORK, TASK),
+        roles=(NETWORK, ENVIRONMENT),
     )
     dmlab_renderer: str = setting(
         "software",
         "DMLab ids: how frames are drawn. hardware: by the GPU, if DeepMind Lab was built for it.",
         choices=("software", "hardware"),
-        roles=(TASK,),
+        roles=(ENVIRONMENT,),
     )
     dmlab_dataset_path: str = setting(
-        "", "DMLab ids: directory of the pictures that psychlab levels show.", source=CODE, roles=(TASK,)
+        "", "DMLab ids: directory of the pictures that psychlab levels show.", source=CODE, roles=(ENVIRONMENT,)
     )

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 
 class Removed(NamedTuple):
-    """A flag that is accepted and does nothing.
+    """This flag is accepted and does nothing.
 
     default: the value that asked for nothing, as it stands in old settings.flags.
-    why: a reason, and what to use instead.
+    why: text of the message, which says why the flag is gone and what to use instead.
     """
 
     default: bool

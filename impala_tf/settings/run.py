@@ -10,7 +10,7 @@ MAX_SEED = 2**63 // 1000 - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """A run has a directory, a budget, and a rule for who waits for whom."""
+    """A run has a log directory, a budget, and an architecture, which says who waits for whom."""
 
     mode: str = setting(
         "train",

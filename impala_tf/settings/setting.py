@@ -10,16 +10,16 @@ PAPER = "Espeholt et al. 2018"
 CODE = "google-deepmind/scalable_agent"
 OWN = "module:function"  # This choice stands for any module:function of the user's.
 
-# Roles of a setting.
+# A setting may have these roles.
 COMMON = "common"  # Many people use it, so --help shows it; --helpfull shows all.
 NETWORK = "network"  # A checkpoint fits only settings with the same value.
-TASK = "environment"  # It belongs to the task, so it is exported with the agent.
+ENVIRONMENT = "environment"  # It defines the environment, so it is exported with the agent.
 
-LONGEST_VALUE = 60  # Characters of a value in a message.
+LONGEST_VALUE = 60  # A message shows at most so many characters of a value.
 
 
 class SettingError(ValueError):
-    """A setting is wrong. The message is one line: which flag, what was given, what would be right."""
+    """A setting is wrong. The message is one line, which names the flag, what was given and what would be right."""
 
 
 class Bounds(NamedTuple):
@@ -64,9 +64,9 @@ def setting(
     help, unit, source: text for --help. The help's first sentence is all that --help shows.
     bounds: limits of a number.
     choices: the allowed strings.
-    roles: any of COMMON, NETWORK and TASK.
+    roles: any of COMMON, NETWORK and ENVIRONMENT.
     """
-    assert set(roles) <= {COMMON, NETWORK, TASK}, roles
+    assert set(roles) <= {COMMON, NETWORK, ENVIRONMENT}, roles
     metadata = dict(help=help, unit=unit, source=source, bounds=bounds, choices=choices, roles=roles)
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -150,7 +150,7 @@ def _check_choice(field: dataclasses.Field, value: str) -> None:
 
 
 def _check_bounds(name: str, value: float, bounds: Bounds) -> None:
-    wanted = []  # No comparison with NaN holds.
+    wanted = []  # NaN fails, because no comparison with it holds.
     if bounds.low is not None:
         wanted.append((value >= bounds.low, f"at least {bounds.low}"))
     if bounds.above is not None:

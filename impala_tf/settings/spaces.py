@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from impala_tf.settings.setting import NETWORK, TASK, above, setting
+from impala_tf.settings.setting import ENVIRONMENT, NETWORK, above, setting
 
 MIN_ACTION_SCALE = 1e-3  # A normal's scale is above this, which keeps densities and their gradients finite.
 
@@ -17,7 +17,7 @@ class SpaceSettings:
         "allowed action. tanh: they are squashed, where both bounds are finite.",
         source="Schulman et al. 2017: clip; Haarnoja et al. 2018: tanh",
         choices=("clip", "tanh"),
-        roles=(NETWORK, TASK),
+        roles=(NETWORK, ENVIRONMENT),
     )
     action_scale: str = setting(
         "learned",

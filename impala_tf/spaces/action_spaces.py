@@ -1,12 +1,12 @@
-"""Action spaces on the side of the environments: which are supported, and how their actions travel.
+"""Says which action spaces are supported, and how their actions travel.
 
-Between policy and learner an action is *one* array of one dtype, [..., *shape] as `travelling_spec` says:
+From the policy to the learner an action travels as *one* array of one dtype, [..., *shape] (`travelling_spec`):
 Discrete, MultiDiscrete, MultiBinary: as the space has it.
-Box: float32 before it meets the bounds, in units in which finite bounds are -1 and 1 (`BoxUnits`). So its probability
-can be computed again exactly: a clipped or squashed action would not tell where it came from.
+Box: float32 before clipping or squashing, in units in which finite bounds are -1 and 1 (`BoxUnits`). So its probability
+can be computed again exactly, which a clipped or squashed action would not allow.
 Tuple, Dict: float32 [..., N], the parts' actions in the space's order, each flattened.
 
-`environment_actions.py` makes of these what an environment takes; `distributions/` is the side of the policy.
+`environment_actions.py` turns these into the environment's actions; `distributions/` has the policy's distributions.
 No TensorFlow is imported here: environments are stepped, and settings checked, without it.
 """
 
@@ -19,11 +19,11 @@ from impala_tf.support.messages import one_line
 from impala_tf.types import ArraySpec
 
 SUPPORTED = "Discrete, MultiDiscrete, MultiBinary, Box of floats, Tuple and Dict of these"
-LARGEST_EXACT_INTEGER = 2**24  # In float32.
+LARGEST_EXACT_INTEGER = 2**24  # A float32 holds integers exactly up to here.
 
 
 def is_supported(space: gym.Space) -> bool:
-    """Whether there is a distribution over the space's actions."""
+    """Returns whether there is a distribution over the space's actions."""
     try:
         check(space)
     except NotImplementedError:
@@ -56,17 +56,17 @@ def _check_exact(space: gym.spaces.Discrete | gym.spaces.MultiDiscrete) -> None:
 
 
 def name_of(space: gym.Space) -> str:
-    """The space in one line, for messages."""
+    """Returns the space in one line, for messages."""
     return f"action space {one_line(space)}"
 
 
 def parts_of(space: gym.spaces.Tuple | gym.spaces.Dict) -> tuple[gym.Space, ...]:
-    """The parts in the space's order."""
+    """Returns the spaces that a Tuple or Dict consists of, in its order."""
     return tuple(space.spaces.values() if isinstance(space, gym.spaces.Dict) else space.spaces)
 
 
 def travelling_spec(space: gym.Space) -> ArraySpec:
-    """Shape and dtype of one action on its way from the policy to the learner."""
+    """Returns the shape and dtype of one action on its way from the policy to the learner."""
     if isinstance(space, gym.spaces.Box):
         return ArraySpec(space.shape, np.dtype(np.float32))
     if isinstance(space, gym.spaces.Tuple | gym.spaces.Dict):
@@ -76,20 +76,20 @@ def travelling_spec(space: gym.Space) -> ArraySpec:
 
 
 def flat_sizes(space: gym.spaces.Tuple | gym.spaces.Dict) -> list[int]:
-    """The number of components that each part has in an action that travels."""
+    """Returns the number of components that each part has in an action that travels."""
     return [int(np.prod(travelling_spec(part).shape, dtype=int)) for part in parts_of(space)]
 
 
 class BoxUnits(NamedTuple):
-    """From an action that travels, u, to the environment's: clip(origin + unit * f(u), low, high).
+    """An action that travels, u, becomes the environment's action clip(origin + unit * f(u), low, high).
 
     f is tanh where squashed, else u itself. A component with two finite bounds has its origin in the middle, and its
-    unit is half the distance: the bounds are at -1 and 1. Any other has unit 1 and the origin at 0, or where the one
-    finite bound is 1 away, whichever is further inside. Bounds as large as a float32 can be count as infinite.
+    unit is half the distance: the bounds are at -1 and 1. Any other component has unit 1 and the origin at 0, or 1 away
+    from its one finite bound, whichever is further inside. Bounds as large as a float32 can be count as infinite.
 
     origin: [*shape] float64, the environment's action where f(u) is 0.
     unit: [*shape] float64, the environment's distance for a distance of 1 in f(u).
-    low, high: [*shape] in the space's dtype, its bounds.
+    low, high: [*shape] in the space's dtype, bounds of the space.
     squashed: [*shape] bool, whether f is tanh.
     """
 
@@ -101,7 +101,7 @@ class BoxUnits(NamedTuple):
 
 
 def box_units(space: gym.spaces.Box, action_bounds: str) -> BoxUnits:
-    """The units of a Box.
+    """Returns the units of a Box.
 
     action_bounds: clip or tanh, the setting of that name; tanh is for components with two finite bounds.
     """

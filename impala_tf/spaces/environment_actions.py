@@ -1,7 +1,7 @@
-"""From the actions that travel (`action_spaces.py`) to those that a gymnasium vector's `step` takes.
+"""Turns the actions that travel (`action_spaces.py`) into those that a gymnasium vector's `step` takes.
 
-Actions that are not in the space are refused here, so that none reaches an environment: weights that are NaN make some,
-and ALE's vector waits for ever after one. The check takes 2 of the 100 us in which CartPole's vector of 64 steps.
+Actions that are not in the space are refused here, so that none reaches an environment: weights that are NaN make such
+actions, and ALE's vector waits for ever after one. The check takes 2 of the 100 us of a step of 64 CartPoles.
 """
 
 import functools
@@ -19,13 +19,13 @@ from impala_tf.types import ArraySpec
 
 
 def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray], Any]:
-    """A function from actions that travel, [B, ...], to those that a gymnasium vector's `step` takes.
+    """Returns a function from actions that travel, [B, ...], to those that a gymnasium vector's `step` takes.
 
     For Discrete, MultiDiscrete and MultiBinary these are the same. A Box gets its dtype, inside its bounds; a Tuple or
     Dict a tuple or dict of batched arrays.
 
     action_bounds: clip or tanh, the setting of that name.
-    Raises NotImplementedError as `action_spaces.check`. The function raises RuntimeError for an action that is not in
+    Raises what `action_spaces.check` raises. The function raises RuntimeError for an action that is not in
     the space, as a policy whose weights are not finite chooses.
     """
     action_spaces.check(space)
@@ -45,7 +45,7 @@ def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray
 
 
 def _bounds(space: gym.Space) -> tuple[Any, Any]:
-    """The smallest and the largest action, as scalars or arrays of the space's shape."""
+    """Returns the smallest and the largest action, as scalars or arrays of the space's shape."""
     if isinstance(space, gym.spaces.MultiBinary):
         return 0, 1
     assert isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete), space
@@ -82,7 +82,7 @@ def _into_box(space: gym.spaces.Box, units: BoxUnits, actions: np.ndarray) -> np
 
 
 def _into_part(space: gym.Space, spec: ArraySpec, convert: Callable, column: np.ndarray) -> Any:
-    _check_finite(space, column)  # The cast would make integers of NaN.
+    _check_finite(space, column)  # The cast would turn NaN into an integer.
     return convert(column.reshape(len(column), *spec.shape).astype(spec.dtype))
 
 

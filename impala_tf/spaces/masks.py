@@ -1,4 +1,4 @@
-"""Action masks on the side of the environments: their size, and one array of them in whatever form they come."""
+"""Says how large an action mask is, and turns a mask of any form into one array."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from impala_tf.spaces import action_spaces
 
 
 def mask_size(space: gym.Space) -> int:
-    """The number of entries of an action mask, see `ActionDistribution.apply_mask`; 0 where actions have none."""
+    """Returns the number of entries of an action mask; 0 means no mask. See `ActionDistribution.apply_mask`."""
     if isinstance(space, gym.spaces.Discrete):
         return int(space.n)
     if isinstance(space, gym.spaces.MultiDiscrete):
@@ -22,7 +22,7 @@ def mask_size(space: gym.Space) -> int:
 
 
 def flat_mask(space: gym.Space, mask: Any) -> np.ndarray:
-    """A mask in the form of its space as one array, [mask_size] int8.
+    """Returns a mask in the form of its space as one array, [mask_size] int8.
 
     mask: a tuple for MultiDiscrete and Tuple, a dict for Dict; None means that everything is possible.
     Raises ValueError when its size is not that of the space.

@@ -1,4 +1,4 @@
-"""Observation spaces without TensorFlow: their leaves, which network takes a leaf, and batches as arrays."""
+"""Handles observation spaces without TensorFlow: their leaves, the network for a leaf, and batches as arrays."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ ACTION_MASK = "action_mask"
 
 
 def is_text(space: gym.Space) -> bool:
-    """Whether its elements are strings: Text, or a space of a library's own, such as MiniGrid's missions."""
+    """Returns whether a space's elements are strings: Text, or a library's own space such as MiniGrid's missions."""
     return space.dtype is not None and np.dtype(space.dtype).kind == "U"
 
 
 def zeros(space: gym.Space) -> Any:
-    """An element of an observation space, as numpy: the smallest of discrete ones, empty texts, else zeros."""
+    """Returns an element of an observation space, as numpy: the smallest of discrete ones, empty texts, else zeros."""
     if isinstance(space, gym.spaces.Dict):
         return {name: zeros(part) for name, part in space.spaces.items()}
     if isinstance(space, gym.spaces.Tuple):
@@ -34,7 +34,7 @@ def zeros(space: gym.Space) -> Any:
 
 
 def leaves(space: gym.Space, name: str = "") -> dict[str, gym.Space]:
-    """The parts of a nested space that are not nested themselves, by name.
+    """Returns the parts of a nested space that are not nested themselves, by name.
 
     They have the order of tf.nest.flatten, which sorts the names of a Dict. The name of a part of a part is that of
     both with _ between. A space that is not nested is its own and only leaf, with the name "".
@@ -57,12 +57,12 @@ def leaves(space: gym.Space, name: str = "") -> dict[str, gym.Space]:
 
 
 def unsupported(space: gym.Space) -> gym.Space | None:
-    """The first leaf that no network takes; None when all are taken."""
+    """Returns the first leaf that no network takes; None when all are taken."""
     return next((leaf for leaf in leaves(space).values() if not isinstance(leaf, _ARRAYS) and not is_text(leaf)), None)
 
 
 def as_arrays(space: gym.Space, batch: Any) -> Any:
-    """What a vector of environments emitted, [B, ...], as a nest of arrays; texts as bytes in an array of objects."""
+    """Returns a vector's observations [B, ...] as a nest of arrays; texts become bytes in an array of objects."""
     if isinstance(space, gym.spaces.Dict):
         return {name: as_arrays(part, batch[name]) for name, part in space.spaces.items()}
     if isinstance(space, gym.spaces.Tuple):
@@ -73,7 +73,7 @@ def as_arrays(space: gym.Space, batch: Any) -> Any:
 
 
 def named_arrays(observation: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of a nest and their names: "", or the keys on the way with / between."""
+    """Returns the arrays of a nest and their names: "", or the keys on the way with / between."""
     if isinstance(observation, dict | tuple):
         for key, part in observation.items() if isinstance(observation, dict) else enumerate(observation):
             yield from named_arrays(part, f"{name}/{key}" if name else str(key))
@@ -82,9 +82,9 @@ def named_arrays(observation: Any, name: str = "") -> Iterator[tuple[str, np.nda
 
 
 def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
-    """Why an observation cannot travel as one of the space: its parts, dtype or shape, in words; None if it can.
+    """Says in words why an observation does not fit the space: its parts, dtype or shape. Returns None if it fits.
 
-    name: the name of the part that they are; "" where they are the whole.
+    name: name of the part of a larger observation that this is; "" where it is no part.
     """
     whose = f"its part {name!r} " if name else ""
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
@@ -93,63 +93,63 @@ def misfit(space: gym.Space, observation: Any, name: str = "") -> str | None:
             return f"{whose}is a {type(observation).__name__}, not a {'dict' if is_dict else 'tuple'}"
         both: tuple[Any, Any] = (space.spaces, observation)
         wanted, given = (x if is_dict else dict(enumerate(x)) for x in both)
-        if not set(wanted) <= set(given):  # Further parts do not travel.
+        if not set(wanted) <= set(given):  # Other parts are dropped.
             return f"{whose}has the parts {sorted(given, key=str)}, not {sorted(wanted, key=str)}"
         words = (misfit(wanted[key], given[key], f"{name}/{key}" if name else str(key)) for key in wanted)
         return next(filter(None, words), None)
     if is_text(space):
         return None if isinstance(observation, str) else f"{whose}is a {type(observation).__name__}, not a text"
     array = np.asarray(observation)
-    assert space.dtype is not None, space  # Box, Discrete, MultiDiscrete or MultiBinary.
+    assert space.dtype is not None, space  # It is a Box, Discrete, MultiDiscrete or MultiBinary.
     if array.dtype == object or not np.can_cast(array.dtype, space.dtype, "same_kind"):
         return f"{whose}has dtype {array.dtype}, not {space.dtype}"
     return None if array.shape == space.shape else f"{whose}has shape {array.shape}, not {space.shape}"
 
 
 def is_frame(space: gym.Space) -> bool:
-    """Whether a leaf is a picture: bytes in three axes, large enough for the network for frames.
+    """Returns whether a leaf is a picture: bytes in three axes, large enough for the network for frames.
 
-    Smaller ones are maps, whose bytes may be numbers of anything.
+    Smaller arrays are maps, whose bytes may count anything.
     """
     return space.dtype == np.uint8 and is_image(space, "shallow")
 
 
 def is_normalised(space: gym.Space) -> bool:
-    """Whether --normalise_observations applies to a leaf: to numbers, not to frames and bits."""
+    """Returns whether --normalise_observations applies to a leaf: to numbers, not to frames and bits."""
     return isinstance(space, gym.spaces.Box) and space.dtype != np.bool_ and not is_frame(space)
 
 
 def has_mask(space: gym.Space) -> bool:
-    """Whether an observation tells which actions are possible."""
+    """Returns whether an observation tells which actions are possible."""
     return isinstance(space, gym.spaces.Dict) and ACTION_MASK in space.spaces
 
 
 def without_mask(space: gym.Space) -> gym.Space:
-    """The part of an observation space that the network gets."""
+    """Returns the part of an observation space that the network gets."""
     if not isinstance(space, gym.spaces.Dict) or not has_mask(space):
         return space
     return gym.spaces.Dict({name: part for name, part in space.spaces.items() if name != ACTION_MASK})
 
 
 def is_nested(space: gym.Space) -> bool:
-    """Whether a batch of observations is not one array as a vector emits it."""
+    """Returns whether a batch of observations is not one array as a vector emits it."""
     return isinstance(space, gym.spaces.Dict | gym.spaces.Tuple) or is_text(space)
 
 
 def is_image(space: gym.Space, network: str) -> bool:
-    """Whether the convolutions of `network` take it: [height, width, channels] or channels first, large enough."""
+    """Returns whether the convolutions of `network` take it: large enough, channels last or first."""
     if not isinstance(space, gym.spaces.Box) or len(space.shape) != 3:
         return False
     return min(space.shape[1:] if has_channels_first(space.shape) else space.shape[:2]) >= SMALLEST_IMAGE[network]
 
 
 def has_channels_first(shape: Sequence[int]) -> bool:
-    """Whether the first of three axes is that of the channels: the smallest; with equal sizes the last one is."""
+    """Returns whether the first of three axes is the channels', the smallest one; of equal axes the last one is."""
     return shape[0] < min(shape[1:])
 
 
 def network_for(network: str, space: gym.Space) -> str:
-    """What --network means for a leaf that is no text: the mlp for what is no image.
+    """Returns the network that --network means for a leaf that is no text; what is no image gets the mlp.
 
     auto becomes the paper's shallow network, for small images MinAtar's; module:function stays as it is.
     """

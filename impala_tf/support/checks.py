@@ -1,4 +1,4 @@
-"""Checks of tensors at the border of public numeric functions."""
+"""Checks tensors at the start of public numeric functions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +9,8 @@ import tensorflow as tf
 def check_tensor(name: str, tensor: Any, dtype: tf.DType | None, shape: Sequence[int | None] | tf.TensorShape) -> None:
     """Raises ValueError, in one line that names the tensor, when its dtype, rank or a known size is wrong.
 
-    dtype: wanted dtype; None takes any.
-    shape: wanted sizes; None stands for any size. Sizes that are unknown while a graph is traced are not compared, but
+    dtype: right dtype; None allows any.
+    shape: right sizes; None allows any size. Sizes that are unknown while a graph is traced are not compared, but
         the rank must be known.
     """
     wanted, given = tf.TensorShape(shape), tensor.shape

@@ -1,4 +1,4 @@
-"""The mains share this: flags from the settings, flag files, --help, and errors in one line with exit code 2."""
+"""Does what all mains need: flags from the settings, flag files, --help, errors in one line with exit code 2."""
 
 import functools
 import os
@@ -40,7 +40,7 @@ def _define(name: str, default: Any, text: str) -> None:
     elif isinstance(default, tuple):
         flags.DEFINE_list(name, [str(item) for item in default], text)
     else:
-        # Strings with choices too: Config checks them, with the same message for a program that uses no flags.
+        # This defines strings with choices, too. Config checks them, also for a program that uses no flags.
         flags.DEFINE_string(name, default, text)
 
 
@@ -62,7 +62,7 @@ def config_from_flags() -> Config:
     return Config(**values)
 
 
-def run(main: Callable[[], None], usage: str | None, groups: Sequence[type] = ()) -> None:
+def run_main(main: Callable[[], None], usage: str | None, groups: Sequence[type] = ()) -> None:
     """Parses the flags and calls main. A user's mistake ends with one line on stderr and exit code 2.
 
     usage: text that --help shows above the flags.
@@ -89,7 +89,7 @@ def run(main: Callable[[], None], usage: str | None, groups: Sequence[type] = ()
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Sets absl's flags from the arguments after argv[0] and from flag files. Returns argv[0] and what is no flag.
+    """Sets absl's flags from the arguments after argv[0] and from flag files. Returns argv[0] and all others.
 
     Ends the program with one line and exit code 2 when a flag or a flag file is wrong.
     """
@@ -111,7 +111,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _explain(error: Exception, arguments: Sequence[flag_files.Argument]) -> str:
-    """Says the error in one line, after the flag file and the line that it is about, if it is about one."""
+    """Says the error in one line, which begins with the place in a flag file if the error is in one."""
     message = one_line(error)
     for argument in arguments:
         unknown = isinstance(error, flags.UnrecognizedFlagError) and argument.name == error.flagname
@@ -132,7 +132,7 @@ class _HelpFlag(flags.BooleanFlag):
         if self.value:
             try:
                 print(self._text_of(), flush=True)
-            except BrokenPipeError:  # The reader has seen enough, as `head`; Python writes once more when it ends.
+            except BrokenPipeError:  # `head` closes the pipe early; Python writes once more when it ends.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
 

@@ -14,7 +14,7 @@ _COMMENTS = ("#", "//")
 
 
 class Argument(NamedTuple):
-    """An argument of the command line, or a line of a flag file.
+    """This is an argument of the command line, or a line of a flag file.
 
     place: "FILE line N" if it comes from a flag file, else "".
     """
@@ -24,7 +24,7 @@ class Argument(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the flag, if the argument is one."""
+        """Returns the name of the flag, if the argument is one."""
         return self.text.lstrip("-").partition("=")[0]
 
 
@@ -32,9 +32,9 @@ def expand(arguments: Sequence[str], needs_value: Callable[[str], bool]) -> list
     """Replaces --flagfile=FILE and --flagfile FILE by the lines of the files.
 
     The lines stand before all other arguments, and a later flag wins, so flags on the command line win over flag files
-    wherever they stand. Of two flag files the later one wins.
+    wherever they stand. Between two flag files the later one wins.
 
-    needs_value: whether the flag of this name takes the next argument as its value when it has no =.
+    needs_value: function that says whether the flag of a name takes the next argument as its value when it has no =.
 
     Raises SettingError when a file cannot be read or has a line that is not a flag.
     """

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from impala_tf.settings.setting import COMMON, as_text
 
-NARROWEST, WIDEST = 80, 110  # Columns.
+NARROWEST, WIDEST = 80, 110  # The text has so many columns, depending on the terminal.
 COLUMN_OF_TEXT = 38
 
 
 class Entry(NamedTuple):
-    """A flag with its default, as in "--seed=1", and what is said about it."""
+    """An entry has a flag with its default, as in "--seed=1", and the explanation of the flag."""
 
     flag: str
     text: str
@@ -44,7 +44,7 @@ def page(usage: str, sections: Iterable[Section], in_columns: bool, footer: str)
     """Puts the text together.
 
     usage: text above the flags.
-    in_columns: whether explanations stand beside the flags or below them.
+    in_columns: whether explanations stand beside the flags; otherwise they stand below them.
     footer: text below the flags.
     """
     width = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)

@@ -9,10 +9,10 @@ import traceback
 
 import tqdm
 
-# The user did not write the code in files whose names have one of these in them.
+# Code below these directories was not written by the user.
 _IMPALA_TF, _PYTHON = pathlib.Path(__file__).parent.parent, pathlib.Path(sysconfig.get_paths()["stdlib"])
 _NOT_THE_USERS = (f"{_IMPALA_TF}{os.sep}", f"{_PYTHON}{os.sep}", "site-packages", "<frozen")
-LONGEST = 300  # Characters of an error's text.
+LONGEST = 300  # A message has at most so many characters of an error's text.
 
 
 def warn(line: str) -> None:

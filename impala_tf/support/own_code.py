@@ -1,4 +1,4 @@
-"""Functions of the user's that a flag names as module:function."""
+"""Finds a function of the user that a flag names as module:function."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from impala_tf.support.startup import import_own
 
 
 def own_function(flag: str, name: str) -> Callable:
-    """The function that --flag=module:function names. Raises SettingError when there is no such thing."""
+    """Returns the function that --flag=module:function names. Raises SettingError when there is no such function."""
     module, _, function = name.partition(":")
     try:
         found = getattr(import_own(module), function)

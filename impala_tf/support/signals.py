@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# `timeout` and batch systems signal the process and also its group, so that one wish to stop is several signals.
-SAME_WISH_SECS = 1.0
+# `timeout` and batch systems signal the process and also its group, so that one request arrives as several signals.
+SAME_REQUEST_SECS = 1.0
 
 
 class Request:
-    """Whether somebody wants the program to stop.
+    """A request says whether somebody wants the program to stop.
 
     made: whether a signal has come. The main thread polls it, because a handler that took a lock could wait for the
         thread that it interrupts.
@@ -26,7 +26,7 @@ class Request:
 def requests(answer: str = "finishing the update in hand, then saving") -> Iterator[Request]:
     """Notes the first signal within the block in the Request, and answers it with a line on stderr.
 
-    answer: what the program does now, for that line.
+    answer: text of that line, which says what the program does now.
 
     A signal that comes more than a second after the first acts as usual. Python handles signals in the main thread
     only, so in another thread nothing is ever noted.
@@ -45,7 +45,7 @@ def requests(answer: str = "finishing the update in hand, then saving") -> Itera
     def handle(number: int, _frame) -> None:
         nonlocal first
         if first is not None:
-            if time.monotonic() - first > SAME_WISH_SECS:
+            if time.monotonic() - first > SAME_REQUEST_SECS:
                 restore()
                 signal.raise_signal(number)
             return

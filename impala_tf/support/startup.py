@@ -37,7 +37,7 @@ def _filtered_stderr() -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(real, 2)
         os.close(real)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # A process that was started meanwhile may hold the pipe.
+        with contextlib.suppress(subprocess.TimeoutExpired):  # A child process may still hold the pipe.
             filtering.wait(timeout=1)
 
 
@@ -51,10 +51,10 @@ def import_own(module: str) -> Any:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and looks for devices, when it prints most. Errors and unknown lines are not hidden."""
+    """Imports TensorFlow and lists its devices, which prints most. Errors and unknown lines are not hidden."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # From here on it prints errors only.
     with _filtered_stderr():
         import tensorflow as tf
 
         tf.config.list_logical_devices()
-        tf.transpose(tf.zeros([2, 2], tf.int32))  # The first one on a processor without AVX-512 prints a line.
+        tf.transpose(tf.zeros([2, 2], tf.int32))  # The first transpose on a processor without AVX-512 prints a line.

@@ -1,4 +1,4 @@
-"""Threads that end as one: the first exception, or a request to stop, ends all of them."""
+"""Runs threads that end as one: the first exception, or a request to stop, ends all of them."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Crew:
-    """Named threads that do the work of a run. When one fails, or `stop` is called, all are woken and asked to end.
+    """A crew is the named threads of a run. When one fails, or `stop` is called, all are woken and asked to end.
 
     error: the exception that stopped the crew; None if `stop` was called without one.
 
@@ -23,23 +23,23 @@ class Crew:
 
     @property
     def stopping(self) -> bool:
-        """Whether the crew has been asked to end."""
+        """Returns whether the crew has been asked to end."""
         return self._stopping.is_set()
 
     def on_stop(self, wake: Callable[[], None]) -> None:
-        """Has `wake` called once when the crew begins to stop, to unblock threads that wait for something."""
+        """Registers `wake`, which is called once when the crew begins to stop, to unblock threads that wait."""
         self._wakers.append(wake)
 
     def start(self, name: str, work: Callable[[], None]) -> None:
         """Runs `work` once in a thread of its own. Its exceptions after a stop follow from the stop and are dropped."""
 
-        def run() -> None:
+        def guarded_work() -> None:
             try:
                 work()
             except BaseException as error:
                 self.stop(error)
 
-        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread = threading.Thread(target=guarded_work, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 

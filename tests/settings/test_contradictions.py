@@ -1,4 +1,4 @@
-"""What two settings forbid each other: each row of the table stands for settings that have it, and for no others."""
+"""Says which settings contradict each other: each row of the table holds for settings that have it, and no others."""
 
 import re
 import types
@@ -70,5 +70,5 @@ def test_what_lies_just_inside_is_taken(settings):
 def test_every_row_of_the_table_has_a_case():
     defaults = {field.name: field.default for field in fields()}
     configs = [types.SimpleNamespace(**(defaults | settings)) for settings, _ in CASES]
-    seen = {next(i for i, row in enumerate(CONTRADICTIONS) if row.stands(config)) for config in configs}
+    seen = {next(i for i, row in enumerate(CONTRADICTIONS) if row.holds(config)) for config in configs}
     assert seen == set(range(len(CONTRADICTIONS)))

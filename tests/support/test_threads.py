@@ -83,7 +83,7 @@ def test_signals_are_noted_once_and_given_back(number, capfd, monkeypatch):
                 signal.raise_signal(number)
             assert request.made
             assert not usual
-            monkeypatch.setattr(signals, "SAME_WISH_SECS", 0.0)
+            monkeypatch.setattr(signals, "SAME_REQUEST_SECS", 0.0)
             time.sleep(0.01)
             signal.raise_signal(number)
             assert usual == [1], "a second wish acts as usual"

@@ -1,4 +1,4 @@
-"""From an action space to a distribution over its actions, by TensorFlow Probability.
+"""Makes a distribution over the actions of a space, with TensorFlow Probability.
 
 A new kind of action space is a new class in this folder and a line in `for_space`; nothing else changes, because
 everything else handles `parameters`, one float32 vector [..., num_parameters], and actions as they travel
@@ -23,9 +23,9 @@ def for_space(
     action_scale: str = SpaceSettings.action_scale,
     action_scale_init: float = SpaceSettings.action_scale_init,
 ) -> ActionDistribution:
-    """The distribution for an action space.
+    """Returns the distribution for an action space.
 
-    action_bounds, action_scale, action_scale_init: the settings of these names; they count for Box only.
+    action_bounds, action_scale, action_scale_init: the settings of these names; only a Box heeds them.
     Raises NotImplementedError, one line that names the space, if there is none.
     """
     action_spaces.check(space)

@@ -1,4 +1,4 @@
-"""What the distributions over spaces without parts share."""
+"""Has what the distributions over all spaces but Tuple and Dict share."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from impala_tf.spaces.distributions import tensors
 
 
 class SpaceDistribution:
-    """An `ActionDistribution` by way of a TFP distribution over *values*, which is made from the parameters.
+    """This is an `ActionDistribution` by way of a TFP distribution over *values*, which is made from the parameters.
 
     A subclass says which distribution that is, and how actions and values follow from each other.
     """
@@ -35,7 +35,7 @@ class SpaceDistribution:
         raise NotImplementedError
 
     def _to_values(self, actions: tf.Tensor) -> tf.Tensor:
-        """The inverse of `_to_actions`."""
+        """Inverts `_to_actions`."""
         raise NotImplementedError
 
     def _encode_values(self, values: tf.Tensor) -> tf.Tensor:
@@ -43,7 +43,7 @@ class SpaceDistribution:
         raise NotImplementedError
 
     def _apply_checked_mask(self, parameters: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """`apply_mask` for a space that has masks; what it gets is of the right sizes."""
+        """Does what `apply_mask` does, for a space that has masks; the sizes of the arguments have been checked."""
         raise NotImplementedError
 
     def _distribution(self, parameters: tf.Tensor) -> Any:

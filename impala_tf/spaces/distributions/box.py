@@ -1,4 +1,4 @@
-"""The distribution over a Box of floats."""
+"""Has the distribution over a Box of floats."""
 
 from typing import Any
 
@@ -19,20 +19,20 @@ NUM_NODES = 16  # The quadrature of a squashed Box's entropy has so many nodes.
 
 
 class Normal(SpaceDistribution):
-    """Box of floats: independent normals in the units of `action_spaces.BoxUnits`; parameters: N means, N scales.
+    """A Box of floats has independent normals in the units of `BoxUnits`; the parameters are N means and N scales.
 
     clip: density and entropy are those of the normal, before the environment clips (Schulman et al. 2017's code).
     tanh: density and entropy are those of tanh(u) on (-1, 1), Haarnoja et al. 2018 appendix C. The Jacobian of tanh
-        does not depend on the parameters, so it changes neither ratios nor the policy gradient, but the entropy: that
-        has no closed form, and the mean of the log-Jacobian is taken by Gauss-Hermite quadrature (off by less than 0.01
-        nats for scales up to 2, 0.1 at 5). Its gradient holds the mean back from where tanh is flat, which the normal's
-        entropy would not.
+        does not depend on the parameters, so it changes the entropy, but neither ratios nor the policy gradient. That
+        entropy has no closed form: the mean of the log-Jacobian is computed by Gauss-Hermite quadrature (the error is
+        less than 0.01 nats for scales up to 2, and 0.1 at 5). Its gradient keeps the mean away from where tanh is flat;
+        that of the normal's entropy would not.
 
     Values are [..., N] float32, before tanh.
     """
 
     def __init__(self, space: gym.spaces.Box, action_bounds: str, action_scale: str, action_scale_init: float):
-        """The last three are the settings of these names."""
+        """action_bounds, action_scale, action_scale_init: settings of these names."""
         super().__init__(space)
         self._units = action_spaces.box_units(space, action_bounds)
         self._squashed = self._units.squashed.ravel()
@@ -47,7 +47,7 @@ class Normal(SpaceDistribution):
         self._weights = (weights / np.sqrt(np.pi)).astype(np.float32)[:, np.newaxis]
 
     def _encode_bound(self, bound: np.ndarray) -> np.ndarray:
-        """[*shape] -> [N] float32: where a bound is in the travelling units, at most MAX_ENCODED away."""
+        """[*shape] -> [N] float32: the bound in the units in which actions travel, clipped to +-MAX_ENCODED."""
         distance = bound.astype(np.float64) - self._units.origin
         unit = self._units.unit
         distance = np.divide(distance, unit, out=np.zeros_like(distance), where=unit > 0)

@@ -1,4 +1,4 @@
-"""Distributions over integers and bits."""
+"""Has the distributions over integers and bits."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ tfd = tfp.distributions
 
 
 class Categorical(SpaceDistribution):
-    """Discrete(n, start): a softmax over n logits. Values are indices [...] from 0."""
+    """Discrete(n, start) has a softmax over n logits. Values are indices [...] from 0."""
 
     def __init__(self, space: gym.spaces.Discrete):
         super().__init__(space)
@@ -39,7 +39,7 @@ class Categorical(SpaceDistribution):
 
 
 class MultiCategorical(SpaceDistribution):
-    """MultiDiscrete(nvec, start) of any shape: an independent softmax for each component.
+    """MultiDiscrete(nvec, start) of any shape has an independent softmax for each component.
 
     Values are indices [..., components] from 0, in C order.
     """
@@ -51,7 +51,7 @@ class MultiCategorical(SpaceDistribution):
         self.num_parameters = self.encoding_size = self.mask_size = sum(self._sizes)
 
     def _make_distribution(self, parameters: tf.Tensor) -> Any:
-        # [..., P] -> [..., components, largest n]; shorter ones are filled up with what is never chosen.
+        # [..., P] -> [..., components, largest n]; logits that are never chosen fill up shorter components.
         logits = [fill_up(row, max(self._sizes)) for row in tf.split(parameters, self._sizes, axis=-1)]
         return tfd.Independent(tfd.Categorical(logits=tf.stack(logits, axis=-2)), 1)
 
@@ -71,7 +71,7 @@ class MultiCategorical(SpaceDistribution):
 
 
 class Bernoulli(SpaceDistribution):
-    """MultiBinary of any shape: independent bits, each with the logit of being 1. Values are bits [..., N]."""
+    """MultiBinary of any shape has independent bits, each with the logit of being 1. Values are bits [..., N]."""
 
     def __init__(self, space: gym.spaces.MultiBinary):
         super().__init__(space)

@@ -1,4 +1,4 @@
-"""The distribution over a Tuple or Dict of spaces."""
+"""Has the distribution over a Tuple or Dict of spaces."""
 
 from collections.abc import Iterator
 
@@ -13,11 +13,11 @@ from impala_tf.spaces.distributions.protocol import ActionDistribution
 
 
 class Joint:
-    """Tuple or Dict: the parts are independent, so probabilities multiply and entropies add up.
+    """The parts of a Tuple or Dict are independent, so probabilities multiply and entropies add up.
 
     parts: distributions of the parts, in the order of `action_spaces.parts_of`.
 
-    Parameters are those that the policy head makes, part by part, then the free ones, part by part. Actions are
+    Parameters are those that the policy head computes, part by part, then the free ones, part by part. Actions are
     [..., N] float32, part by part, flattened.
     """
 
@@ -43,7 +43,7 @@ class Joint:
         return [tf.concat(pair, axis=-1) for pair in zip(made, free, strict=True)]
 
     def _join_parameters(self, parameters: list[tf.Tensor]) -> tf.Tensor:
-        """The inverse of `_split_parameters`."""
+        """Inverts `_split_parameters`."""
         sizes = zip(parameters, self._num_made, self._num_free, strict=True)
         pairs = [tf.split(piece, [made, free], axis=-1) for piece, made, free in sizes]
         return tf.concat([made for made, _ in pairs] + [free for _, free in pairs], axis=-1)
@@ -58,7 +58,7 @@ class Joint:
         ]
 
     def _join_actions(self, actions: list[tf.Tensor]) -> tf.Tensor:
-        """The inverse of `_split_actions`."""
+        """Inverts `_split_actions`."""
         flat = [tensors.flatten(x, part.action_shape) for part, x in zip(self._parts, actions, strict=True)]
         return tf.concat([tf.cast(x, tf.float32) for x in flat], axis=-1)
 

@@ -1,4 +1,4 @@
-"""Action masks on logits."""
+"""Applies action masks to logits."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What the rest of the package needs of a distribution over actions."""
+"""Says what the rest of the package needs of a distribution over actions."""
 
 from typing import Protocol
 
@@ -6,11 +6,11 @@ import tensorflow as tf
 
 
 class ActionDistribution(Protocol):
-    """Distributions over one action space, given by their parameters. Leading dimensions are free.
+    """This gives distributions over one action space by their parameters. Leading dimensions are free.
 
     num_parameters: P.
-    num_free_parameters: F, the last F of the P parameters are weights of their own, the same for every observation and
-        0 at first; the policy head makes the P - F before them.
+    num_free_parameters: F; the last F of the P parameters are weights of their own, the same for every observation and
+        0 at the start; the policy head computes the P - F before them.
     action_shape, action_dtype: shape and dtype of one action as it travels.
     encoding_size: E, the size of `encode`'s result.
     mask_size: M, the size of an action mask; 0 means that the space has none.
@@ -44,11 +44,11 @@ class ActionDistribution(Protocol):
         """[..., *action_shape] -> the same shape, in the environment's units and bounds; see `to_environment`."""
 
     def apply_mask(self, parameters: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """[..., P] float32, [..., M] bool or integer -> [..., P], in which what is masked has probability 0.
+        """[..., P] float32, [..., M] bool or integer -> [..., P]; masked actions have probability 0 under these.
 
         The mask has an entry for each logit, True where it is allowed. Discrete(n) has n entries; MultiDiscrete has n
         of the first component, then n of the second, and so on, in C order; MultiBinary has one for each bit, True
         where the bit may be 1 (gymnasium's own masks of this space mean something else); Tuple and Dict have those of
-        their parts. Where nothing is allowed everything is: rows that end an episode often have no legal action, and
-        need none. Raises NotImplementedError for a Box.
+        their parts. Where nothing is allowed, everything counts as allowed: rows that end an episode often have no
+        legal action, and need none. Raises NotImplementedError for a Box.
         """

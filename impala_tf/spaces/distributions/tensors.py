@@ -1,4 +1,4 @@
-"""Checks of parameters, masks, seeds and actions, and conversions between their shapes."""
+"""Checks parameters, masks, seeds and actions, and converts between their shapes."""
 
 from typing import Any
 
@@ -9,21 +9,21 @@ from impala_tf.support.checks import check_tensor
 
 
 def checked_seed(seed: tf.Tensor) -> tf.Tensor:
-    """The seed as a tensor; raises ValueError unless it is [2] int32."""
+    """Returns the seed as a tensor; raises ValueError unless it is [2] int32."""
     seed = tf.convert_to_tensor(seed)
     check_tensor("seed", seed, tf.int32, [2])
     return seed
 
 
 def checked_vectors(name: str, vectors: tf.Tensor, dtype: tf.DType | None, size: int) -> tf.Tensor:
-    """[..., size] as a tensor; raises ValueError when the dtype or the last dimension is another. None: any dtype."""
+    """Returns vectors [..., size] as a tensor; raises ValueError for another size or dtype. dtype: None allows any."""
     vectors = tf.convert_to_tensor(vectors)
     check_tensor(name, vectors, dtype, [*vectors.shape[:-1], size])
     return vectors
 
 
 def checked_actions(actions: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """[..., *shape] as a tensor; raises ValueError when the last dimensions are others.
+    """Returns actions [..., *shape] as a tensor; raises ValueError when the last dimensions are others.
 
     The dtype is free, because numbers of a smaller type mean the same action.
     """
@@ -49,10 +49,10 @@ def unflatten(values: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
 
 
 def to_indices(actions: tf.Tensor, start: Any) -> tf.Tensor:
-    """Actions of any integer dtype, which count from `start`, as int32 from 0."""
+    """Returns actions of any integer dtype, which count from `start`, as int32 from 0."""
     return tf.cast(tf.cast(actions, tf.int64) - start, tf.int32)
 
 
 def from_indices(indices: tf.Tensor, start: Any, dtype: tf.DType) -> tf.Tensor:
-    """The inverse of `to_indices`."""
+    """Inverts `to_indices`."""
     return tf.cast(tf.cast(indices, tf.int64) + start, dtype)
