@@ -1,4 +1,4 @@
-"""Environments: any gymnasium, ALE or EnvPool id as a vector that emits `EnvOutput` rows.
+"""Makes vectors of environments of any gymnasium, ALE or EnvPool id, which emit `EnvOutput` rows.
 
 Nothing here imports TensorFlow. Importing this package registers DeepMind Lab's levels and our own small environments
 with gymnasium.

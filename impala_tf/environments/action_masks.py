@@ -1,4 +1,4 @@
-"""Action masks in `info`, where gymnasium's Taxi has them, become a part of the observation."""
+"""Makes action masks in `info`, where gymnasium's Taxi has them, a part of the observation."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ class MaskedObservation(gym.Wrapper):
         self.observation_space = gym.spaces.Dict(parts | {ACTION_MASK: mask})
 
     def _with_mask(self, observation, info: dict) -> dict:
-        """Adds the mask; without one in `info`, as some environments end an episode, all actions are possible."""
+        """Adds the mask. Without one in `info`, as at the end of some episodes, all actions are possible."""
         parts = observation if self._is_dict else {"observation": observation}
         return parts | {ACTION_MASK: masks.flat_mask(self.env.action_space, info.get(ACTION_MASK))}
 
@@ -35,14 +35,14 @@ class MaskedObservation(gym.Wrapper):
 
 
 def has_mask_in_info(registered_id: str) -> bool:
-    """Whether `info` says which actions are possible, and the observation does not; False if it cannot be made."""
+    """Returns whether only `info` says which actions are possible; False if the environment cannot be made."""
     try:
         return _finds_mask_in_info(registered_id)
-    except Exception:  # Whoever makes the environment for use will say why it cannot be.
+    except Exception:  # The error is raised again when the environment is made for use.
         return False
 
 
-@functools.lru_cache(maxsize=64)  # Every environment that is made asks.
+@functools.lru_cache(maxsize=64)  # It is called for every environment that is made.
 def _finds_mask_in_info(registered_id: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -56,5 +56,5 @@ def _finds_mask_in_info(registered_id: str) -> bool:
 
 
 def clear_cache() -> None:
-    """Forgets what was found: an id may mean another environment now."""
+    """Drops what was cached, because an id may mean another environment now."""
     _finds_mask_in_info.cache_clear()

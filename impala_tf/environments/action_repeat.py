@@ -1,4 +1,4 @@
-"""Action repeat for environments that have none of their own."""
+"""Adds action repeat to environments that have none of their own."""
 
 import gymnasium as gym
 

@@ -1,4 +1,4 @@
-"""ALE's own vector: several Atari games in C++ threads, with the paper's preprocessing."""
+"""Steps several Atari games in C++ threads by ALE's own vector, with the paper's preprocessing."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from impala_tf.environments.families.atari import FRAME_SIZE, longest_episode_fr
 
 
 class AleVector:
-    """ALE's vector, seeded environment by environment; steps all environments, or those that are ready.
+    """This is ALE's vector with a seed for each environment; it steps all environments, or those that are ready.
 
     env: ALE's vector.
-    seeds: an int below 2^32 for each environment.
+    seeds: ints below 2^32, one for each environment.
     """
 
     def __init__(self, env: Any, seeds: list[int]):
@@ -46,7 +46,7 @@ class AleVector:
         self._env.send(actions)
 
     def recv(self):
-        """(which are ready, observation, reward, terminated, truncated, info)"""
+        """Returns (indices of the ready environments, observation, reward, terminated, truncated, info)."""
         if self._first_rows:
             first_rows, self._first_rows = self._first_rows, None
             return first_rows
@@ -58,11 +58,11 @@ class AleVector:
 
 
 def make_ale_vector(game: str, config: Config, num_ready: int, threads: int, seeds: list[int]) -> AleVector:
-    """A game for each seed.
+    """Makes a vector with a game for each seed.
 
     game: ALE's name of the game.
-    num_ready: how many environments `recv` waits for.
-    threads: how many threads step them.
+    num_ready: number of environments that `recv` waits for.
+    threads: number of threads that step them.
     """
     from ale_py.vector_env import AtariVectorEnv
 
@@ -79,7 +79,7 @@ def make_ale_vector(game: str, config: Config, num_ready: int, threads: int, see
         noop_max=config.noop_max,
         img_height=FRAME_SIZE,
         img_width=FRAME_SIZE,
-        reward_clipping=False,  # The learner's business, --reward_clipping.
+        reward_clipping=False,  # The learner clips, see --reward_clipping.
         use_fire_reset=False,
     )
     return AleVector(env, seeds)

@@ -1,4 +1,4 @@
-"""What the environments of a run look like, and whether the settings go with them."""
+"""Finds out what the environments of a run look like, and whether the settings go with them."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -24,11 +24,11 @@ from impala_tf.environments.vectorization import check_vectorization, vectorizat
 
 
 class EnvironmentSpec(NamedTuple):
-    """What the environments of a run have in common.
+    """The environments of a run have this in common.
 
-    observation_space, action_space: the spaces of one environment. Several tasks have the same action space; smaller
+    observation_space, action_space: spaces of one environment. Several tasks share one action space; smaller
         observations are filled up with zeros to the largest.
-    vectorization: the setting of that name, where auto has become another.
+    vectorization: the setting of that name, with auto replaced by what it means.
     tasks: the ids of the tasks.
     """
 
@@ -49,7 +49,7 @@ def spec_of(config: Config) -> EnvironmentSpec:
 
 
 def spec_for_training(config: Config) -> EnvironmentSpec:
-    """As `spec_of`; raises SettingError too when a task would get no actor or is for testing only."""
+    """Does what `spec_of` does; also raises SettingError when a task would get no actor or is for testing only."""
     for task in suites.tasks_of(config):
         family_of(dataclasses.replace(config, env_id=task)).check_training(task, config)
     spec = spec_of(config)
@@ -62,7 +62,7 @@ def spec_for_training(config: Config) -> EnvironmentSpec:
 
 
 def spec_of_task(config: Config) -> EnvironmentSpec:
-    """As `spec_of`, where --env_id is a single id, and without a look at the network."""
+    """Does what `spec_of` does for a single id, without checking --network."""
     check_vectorization(config)
     observation_space, action_space = _spaces_of(config)
     check_observations(config.env_id, observation_space)
@@ -76,11 +76,11 @@ def _joint_spec(config: Config, specs: list[EnvironmentSpec]) -> EnvironmentSpec
     observation_space = joint_observation_space(config.env_id, configs, [spec.observation_space for spec in specs])
     vectorizations = {spec.vectorization for spec in specs}
     vectorization = vectorizations.pop() if len(vectorizations) == 1 else "sync"
-    return EnvironmentSpec(observation_space, action_space, vectorization, tuple(one.env_id for one in configs))
+    return EnvironmentSpec(observation_space, action_space, vectorization, tuple(c.env_id for c in configs))
 
 
 def _spaces_of(config: Config) -> tuple[gym.Space, gym.Space]:
-    """Observation and action space of --env_id, a single id, from the library that steps it."""
+    """Returns the observation space and the action space of --env_id, a single id, from the library that steps it."""
     vectorization = vectorization_of(config)
     if vectorization == "envpool":
         return envpool_spaces(config)
@@ -92,9 +92,9 @@ def _spaces_of(config: Config) -> tuple[gym.Space, gym.Space]:
 
 
 def for_evaluation(config: Config) -> Config:
-    """The settings to evaluate one task in: whole games, which end after 108,000 frames where the id has no limit.
+    """Returns the settings for evaluating one task in whole games.
 
-    Without a limit, an agent that repeats itself could play for ever.
+    Games end after 108,000 frames where the id has no limit: an agent that repeats itself could play for ever.
     """
     limited = (
         config.vectorization == "envpool"
@@ -102,7 +102,7 @@ def for_evaluation(config: Config) -> Config:
         or registration_of(config).max_episode_steps is not None
     )
     limit = 0 if limited else LONGEST_EPISODE
-    if limit and config.vectorization == "native":  # It takes no limit.
+    if limit and config.vectorization == "native":  # A native vector takes no limit.
         config = dataclasses.replace(config, vectorization="auto")
     return dataclasses.replace(
         config, life_loss_ends_episode=False, max_episode_frames=config.max_episode_frames or limit

@@ -1,4 +1,4 @@
-"""EnvPool's vector: its own C++ implementations of gymnasium's and other environments, in threads."""
+"""Steps EnvPool's own C++ implementations of gymnasium's and other environments, in threads."""
 
 import contextlib
 import warnings
@@ -14,12 +14,12 @@ from impala_tf.support.messages import one_line
 
 
 class EnvPoolVector:
-    """EnvPool's vector; steps all environments, or those that are ready.
+    """This is EnvPool's vector; it steps all environments, or those that are ready.
 
     An episode that terminates in the step of its time limit is reported as truncated only (docs/environments.md).
 
-    env: EnvPool's vector, which has its seeds already.
-    num_envs: how many environments it has.
+    env: EnvPool's vector, made with its seeds.
+    num_envs: number of its environments.
     """
 
     def __init__(self, env: Any, num_envs: int):
@@ -48,7 +48,7 @@ class EnvPoolVector:
         self._env.send(actions, ready)
 
     def recv(self):
-        """(which are ready, observation, reward, terminated, truncated, info)"""
+        """Returns (indices of the ready environments, observation, reward, terminated, truncated, info)."""
         observation, *others, info = self._env.recv()
         return info["env_id"], self._as_arrays(observation), *others, info
 
@@ -56,16 +56,16 @@ class EnvPoolVector:
         self._env.close()
 
     def _as_arrays(self, observation: Any) -> Any:
-        """The observation in the dtype of its space; FrozenLake's has another."""
+        """Returns the observation in the dtype of its space, which FrozenLake's does not have."""
         return observation_spaces.as_arrays(self.single_observation_space, observation)
 
 
 def make_envpool_vector(config: Config, num_ready: int, threads: int, seeds: list[int]) -> EnvPoolVector:
-    """An environment for each seed.
+    """Makes a vector with an environment for each seed.
 
-    num_ready: how many environments `recv` waits for.
-    threads: how many threads step them.
-    Raises SettingError as `check_envpool`.
+    num_ready: number of environments that `recv` waits for.
+    threads: number of threads that step them.
+    Raises what `check_envpool` raises.
     """
     envpool, name, settings = _library_name_settings(config)
     with _without_warnings():
@@ -77,11 +77,11 @@ def make_envpool_vector(config: Config, num_ready: int, threads: int, seeds: lis
             env_seed=[seed >> 1 for seed in seeds],  # EnvPool's seeds are 32-bit signed.
             **settings,
         )
-        return EnvPoolVector(env, len(seeds))  # It keeps the spaces, so that later calls have nothing to warn of.
+        return EnvPoolVector(env, len(seeds))  # It keeps the spaces, so that EnvPool does not warn again.
 
 
 def envpool_spaces(config: Config) -> tuple[gym.Space, gym.Space]:
-    """Observation and action space of --env_id in EnvPool. Raises SettingError as `check_envpool`."""
+    """Returns the two spaces of --env_id in EnvPool. Raises what `check_envpool` raises."""
     envpool, name, settings = _library_name_settings(config)
     made = _make_spec(envpool, config.env_id, name, settings)
     return made.gymnasium_observation_space, made.gymnasium_action_space
@@ -93,7 +93,7 @@ def check_envpool(config: Config) -> None:
 
 
 def _library_name_settings(config: Config) -> tuple[Any, str, dict]:
-    """The library, its name for the environment and the settings of that."""
+    """Returns (the library, its name for the environment, its settings of the environment)."""
     try:
         import envpool
     except ImportError:
@@ -114,7 +114,7 @@ def _make_spec(envpool: Any, env_id: str, name: str, settings: dict) -> Any:
     try:
         with _without_warnings():
             made = envpool.make_spec(name, **settings)
-            _ = made.gymnasium_observation_space  # It warns once.
+            _ = made.gymnasium_observation_space  # EnvPool warns at the first access only.
             return made
     except Exception as error:
         raise SettingError(f"--env_id={env_id}: EnvPool could not make it: {one_line(error)}") from error
@@ -122,7 +122,7 @@ def _make_spec(envpool: Any, env_id: str, name: str, settings: dict) -> Any:
 
 @contextlib.contextmanager
 def _without_warnings():
-    """Without those about bounds that were rounded."""
+    """Hides warnings about bounds that were rounded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

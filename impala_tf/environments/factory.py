@@ -34,14 +34,14 @@ def make_vector_environment(
     render_mode: str | None = None,
     whole_games: bool = False,
 ) -> VectorEnvironment:
-    """The environments of one actor. Environment i is seeded by (seed, actor, i).
+    """Makes the environments of one actor. Environment i is seeded by (seed, actor, i).
 
     With several tasks the actors take turns: actor 0 has task 0, actor 1 task 1, and so on, and from task 0 again.
     `spec_of` has checked the settings.
 
-    actor: the index of the actor.
-    render_mode: gymnasium's, of pictures to be rendered; None means that there are none.
-    whole_games: whether they are to evaluate in, see `for_evaluation`.
+    actor: index of the actor.
+    render_mode: gymnasium's render mode; None means that no pictures are drawn.
+    whole_games: whether the environments are for evaluation, see `for_evaluation`.
     """
     config, task = _settings_and_task(config, actor, whole_games)
     vectorization = "sync" if render_mode else vectorization_of(config)
@@ -49,7 +49,7 @@ def make_vector_environment(
     seeds = _seeds(seed, actor, num_envs)
     if vectorization in IN_THREADS:
         return VectorEnvironment(_make_in_threads(config, num_envs, seeds), seeds, task)
-    if vectorization == "native":  # It has one random generator.
+    if vectorization == "native":  # A native vector has one random generator.
         native = gym.make_vec(registration_of(config), num_envs, "vector_entry_point", **settings)
         return VectorEnvironment(native, seeds[0], task)
     make = functools.partial(make_single, config, settings)
@@ -60,7 +60,7 @@ def make_vector_environment(
 
 
 def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:
-    """As `make_vector_environment`, but --envs_per_step environments are handed out at a time."""
+    """Makes one actor's environments like `make_vector_environment`; --envs_per_step are handed out at a time."""
     config, task = _settings_and_task(config, actor)
     env = _make_in_threads(config, config.envs_per_step, _seeds(seed, actor, num_envs))
     return PartialEnvironment(env, num_envs, config.envs_per_step, task)
@@ -73,7 +73,7 @@ def _make_in_threads(config: Config, num_ready: int, seeds: list[int]) -> AleVec
 
 
 def _settings_and_task(config: Config, actor: int, whole_games: bool = False) -> tuple[Config, Task]:
-    """The settings of an actor's environments, with a single id, and which task they are."""
+    """Returns the settings of an actor's environments, with a single id, and their task."""
     tasks = suites.tasks_of(config)
     index = actor % len(tasks)
     own_config = dataclasses.replace(config, env_id=tasks[index])
@@ -95,21 +95,21 @@ def _in_turn(inner: Callable, outer: Callable, actions: np.ndarray) -> np.ndarra
     return outer(inner(actions))
 
 
-@functools.lru_cache(maxsize=64)  # Every actor asks.
+@functools.lru_cache(maxsize=64)  # It is called for every actor.
 def _known_spec(config: Config) -> EnvironmentSpec:
     return spec_of_task(config)
 
 
-@functools.lru_cache(maxsize=8)  # Every actor asks, and every task is looked at.
+@functools.lru_cache(maxsize=8)  # It is called for every actor, and makes an environment of every task.
 def _joint_spaces(config: Config) -> tuple[tuple[int, ...] | None, gym.Space]:
-    """The shape that the tasks' observations are filled up to, if they are arrays, and the joint action space."""
+    """Returns the shape to which observations are filled up, if they are arrays, and the joint action space."""
     spec = spec_of(config)
     shape = None if is_nested(spec.observation_space) else spec.observation_space.shape
     return shape, spec.action_space
 
 
 def clear_caches() -> None:
-    """Forgets what is known of environments: an id may mean another one now."""
+    """Drops all cached spaces and specs, because an id may mean another environment now."""
     single_environment.clear_caches()
     _known_spec.cache_clear()
     _joint_spaces.cache_clear()

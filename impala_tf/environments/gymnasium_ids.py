@@ -1,4 +1,4 @@
-"""What gymnasium knows of an id, with help for those that are misspelled."""
+"""Looks up ids in gymnasium, with help for those that are misspelled."""
 
 import difflib
 
@@ -12,7 +12,7 @@ from impala_tf.support.startup import import_own
 
 
 def registration_of(config: Config) -> gym.envs.registration.EnvSpec:
-    """What gymnasium knows of --env_id, a single id. Raises SettingError with ids that are spelled like it."""
+    """Returns gymnasium's entry for --env_id, a single id. Raises SettingError, with similar ids."""
     env_id = config.env_id
     # gymnasium alone would not import the module of a "module:id".
     module, _, name = env_id.rpartition(":")
@@ -38,7 +38,7 @@ def _import_module_of(env_id: str, module: str) -> None:
 
 
 def _similar_ids(name: str) -> list[str]:
-    """Ids and suites that are spelled like the name, or like it but for upper and lower case."""
+    """Returns ids and suites that are spelled like the name, or like it but for upper and lower case."""
     names = sorted(gym.registry)
     similar = difflib.get_close_matches(name, names, n=3, cutoff=0.6) or suites.similar(name)
     lowered = {known.lower(): known for known in names}

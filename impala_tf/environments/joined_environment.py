@@ -1,4 +1,4 @@
-"""Several vectors of environments as one, for actors that share every policy call."""
+"""Joins several vectors of environments to one, for actors that share every policy call."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from impala_tf.types import EnvOutput
 
 
 def concatenate(rows: list) -> Any:
-    """The rows of several vectors, or nests of arrays in them, as the row of one."""
+    """Joins the rows of several vectors, or nests of arrays in them, to the row of one vector."""
     example = rows[0]
     if isinstance(example, np.ndarray):
         return np.concatenate(rows)
@@ -22,10 +22,10 @@ def concatenate(rows: list) -> Any:
 
 
 class JoinedEnvironment:
-    """Several vectors as one: they step at the same time, and a row is complete when the slowest is.
+    """Several vectors step at the same time as one, whose row is complete when the slowest vector's row is.
 
-    vectors: the vectors, in the order of their environments.
-    num_threads: how many of them step at the same time.
+    vectors: vectors in the order of their environments.
+    num_threads: number of vectors that step at the same time.
     vector_indices: [B] int32, the index of the vector that each environment belongs to.
     tasks: [B] int32, the index of each environment's task.
     """
@@ -37,7 +37,7 @@ class JoinedEnvironment:
         self.num_envs = int(self._ends[-1])
         self.vector_indices = np.repeat(np.arange(len(vectors), dtype=np.int32), sizes)
         self.tasks = np.concatenate([vector.tasks for vector in vectors])
-        # With one thread nothing is gained by handing the work to it.
+        # One thread would gain nothing.
         self._pool = ThreadPoolExecutor(num_threads, "environments") if num_threads > 1 else None
 
     def _call_all(self, method: Callable, *arguments: list) -> EnvOutput:
@@ -45,11 +45,11 @@ class JoinedEnvironment:
         return concatenate(list(call(method, self._vectors, *arguments)))
 
     def reset(self) -> EnvOutput:
-        """Begins an episode in every environment: a row in which all are `first`."""
+        """Begins an episode in every environment. Returns a row in which all are `first`."""
         return self._call_all(VectorEnvironment.reset)
 
     def step(self, actions: np.ndarray) -> EnvOutput:
-        """Takes actions [B, ...], as `VectorEnvironment.step`."""
+        """Does what `VectorEnvironment.step` does."""
         return self._call_all(VectorEnvironment.step, np.split(actions, self._ends[:-1]))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The spaces that several tasks have together."""
+"""Finds the spaces that several tasks share."""
 
 import gymnasium as gym
 import numpy as np
@@ -9,7 +9,7 @@ from impala_tf.support.messages import one_line
 
 
 def joint_action_space(env_id: str, configs: list[Config], spaces: list[gym.Space]) -> gym.Space:
-    """The tasks' action space; of ALE's games with the full action set, that with the most actions.
+    """Returns the tasks' action space; for ALE's games with the full action set, the one with the most actions.
 
     env_id: --env_id, which stands for all tasks.
     configs, spaces: the settings of each task and its action space.
@@ -36,7 +36,7 @@ def joint_action_space(env_id: str, configs: list[Config], spaces: list[gym.Spac
 
 
 def joint_observation_space(env_id: str, configs: list[Config], spaces: list[gym.Space]) -> gym.Space:
-    """The tasks' observation space, or the Box that all their Boxes fit into when they are filled up with zeros.
+    """Returns the tasks' observation space, or the smallest Box that all their Boxes can be filled up to with zeros.
 
     env_id: --env_id, which stands for all tasks.
     configs, spaces: the settings of each task and its observation space.
@@ -51,7 +51,7 @@ def joint_observation_space(env_id: str, configs: list[Config], spaces: list[gym
                 f"--env_id={env_id}: {names} do not go together: observations {one_line(spaces[0])} and "
                 f"{one_line(space)}"
             )
-    boxes = [space for space in spaces if isinstance(space, gym.spaces.Box)]  # All of them.
+    boxes = [space for space in spaces if isinstance(space, gym.spaces.Box)]  # All spaces are Boxes here.
     shape = np.max([box.shape for box in boxes], axis=0)
     low = min(0.0, *(float(box.low.min()) for box in boxes))
     high = max(0.0, *(float(box.high.max()) for box in boxes))
@@ -59,7 +59,7 @@ def joint_observation_space(env_id: str, configs: list[Config], spaces: list[gym
 
 
 def _are_alike_boxes(one: gym.Space, other: gym.Space) -> bool:
-    """Whether both are Boxes of one dtype and one number of axes."""
+    """Returns whether both are Boxes of one dtype and one number of axes."""
     if not isinstance(one, gym.spaces.Box) or not isinstance(other, gym.spaces.Box):
         return False
     return one.dtype == other.dtype and len(one.shape) == len(other.shape)

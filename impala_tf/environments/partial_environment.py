@@ -1,4 +1,4 @@
-"""A vector of environments of which those that are ready first are handed out (double buffering)."""
+"""Hands out those environments of a vector that are ready first (double buffering)."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from impala_tf.types import EnvOutput
 
 
 class PartialEnvironment:
-    """B environments of which those that are ready first are handed out, `num_ready` at a time.
+    """This vector has B environments and hands out those that are ready first, `num_ready` at a time.
 
-    The others step meanwhile, in threads of the library, so acting overlaps with stepping and nobody waits for the
-    slowest.
+    The others step meanwhile, in threads of the library, so acting overlaps with stepping and no call waits for the
+    slowest environment.
 
     env: an `AleVector` or an `EnvPoolVector`, with `begin`, `send` and `recv`.
     num_envs: B.
-    num_ready: R, how many are handed out at a time.
+    num_ready: R, number of environments that are handed out at a time.
     task: the task of all environments.
     tasks: [B] int32, the index of each environment's task.
     """
@@ -33,12 +33,12 @@ class PartialEnvironment:
         self._ready = np.zeros(0, np.int32)
 
     def reset(self) -> tuple[np.ndarray, EnvOutput]:
-        """Begins an episode in every environment: (which are ready, [R] int32; their row)."""
+        """Begins an episode in every environment. Returns (indices [R] int32 of those that are ready, their row)."""
         self._env.begin()
         return self._receive()
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, EnvOutput]:
-        """Takes actions [R, ...] of the environments that were ready: (which are ready now; their row).
+        """Takes actions [R, ...] of the environments handed out last. Returns (indices that are ready now, their row).
 
         Raises RuntimeError when an action is not in the action space.
         """

@@ -1,4 +1,4 @@
-"""A vector with a process for each environment."""
+"""Makes a vector with a process for each environment."""
 
 import functools
 import os
@@ -10,11 +10,11 @@ from gymnasium.vector import AsyncVectorEnv
 
 from impala_tf.spaces import observation_spaces
 
-CLOSE_SECS = 5  # How long environments may take to finish their step.
+CLOSE_SECS = 5  # Environments may take so long to finish their step.
 
 
 def make_process_vector(make: Callable[[], gym.Env], num_envs: int, observation_space: gym.Space) -> AsyncVectorEnv:
-    """A vector whose environments each have a process of their own.
+    """Makes a vector whose environments each have a process of their own.
 
     make: a function that makes one environment, and can be pickled.
     observation_space: the observation space of one environment.
@@ -43,7 +43,7 @@ def close_process_vector(vector: AsyncVectorEnv) -> None:
     """Ends the processes, also when one of them has died already; gymnasium would leave the others behind."""
     try:
         vector.close(timeout=CLOSE_SECS)
-    except Exception:  # What comes depends on how the process died.
+    except Exception:  # The kind of error depends on how the process died.
         for process in vector.processes:
             process.kill()
         vector.closed = True

@@ -1,10 +1,10 @@
-"""Reference scores of the suites' tasks, which make their returns comparable."""
+"""Has reference scores of the suites' tasks, which make their returns comparable."""
 
 from typing import NamedTuple
 
 
 class Reference(NamedTuple):
-    """Mean returns of whole games.
+    """These are mean returns of whole games.
 
     random: the return of uniformly random actions, which counts as 0 after normalising.
     expert: the return that counts as 1.
@@ -14,8 +14,8 @@ class Reference(NamedTuple):
     expert: float
 
 
-# Random play and a professional human tester, after 1 to 30 no-ops. Source: Wang et al. 2016 (dueling networks), as in
-# DeepMind's dqn_zoo, atari_data.py.
+# These are scores of random play and of a professional human tester, after 1 to 30 no-ops, from Wang et al. 2016
+# (dueling networks), as in DeepMind's dqn_zoo, atari_data.py.
 ATARI57 = {
     "ALE/Alien-v5": Reference(227.8, 7127.7),
     "ALE/Amidar-v5": Reference(5.8, 1719.5),

@@ -1,4 +1,4 @@
-"""From what environments emit to rows of `EnvOutput`: which rows begin an episode, returns, lengths, lost lives."""
+"""Makes `EnvOutput` rows of what environments emit: finds first rows, returns, lengths and lost lives."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from impala_tf.types import EnvOutput
 
 
 def check_autoreset_mode(env: Any) -> None:
-    """Raises NotImplementedError when a vector does not reset in the mode that rows are made for."""
+    """Raises NotImplementedError unless the vector resets in gymnasium's NEXT_STEP mode."""
     mode = env.metadata.get("autoreset_mode")
     if mode != AutoresetMode.NEXT_STEP:
         raise NotImplementedError(f"{env} resets in mode {mode}; only gymnasium's NEXT_STEP is supported")
@@ -24,8 +24,8 @@ class EpisodeRows:
     """Makes the rows of B environments and keeps the sums of their running episodes.
 
     num_envs: B.
-    task: the task of all of them.
-    nested_space: the observation space of one environment, where a batch of observations is not one array already.
+    task: task of all these environments.
+    nested_space: observation space of one environment, if a batch of its observations is not one array; else None.
     """
 
     def __init__(self, num_envs: int, task: Task, nested_space: gym.Space | None = None):
@@ -38,14 +38,14 @@ class EpisodeRows:
         self._lives = np.zeros(num_envs, np.int32)
 
     def row(self, envs: np.ndarray | slice, reward, terminated, truncated, observation, info: dict) -> EnvOutput:
-        """The row that the environments `envs` emitted; it shares no array with the next one.
+        """Returns the row that the environments `envs` emitted; it shares no array with the next one.
 
         envs: [R] int, the indices of the environments, or the slice of all.
         reward, terminated, truncated, observation: [R, ...], as the vector emitted them.
         info: the vector's infos; only "lives" is read.
 
         The row after the end of an episode is `first`, and so is the very first. Raises SettingError when a reward or
-        an observation is not finite: soon the weights would not be either.
+        an observation is not finite, because it would make the weights not finite either.
         """
         assert terminated.dtype == truncated.dtype == bool, (terminated.dtype, truncated.dtype)
         first = self._ended[envs].copy()
@@ -70,7 +70,7 @@ class EpisodeRows:
         )
 
     def _has_lost_life(self, envs: np.ndarray | slice, continues: np.ndarray, lives: np.ndarray) -> np.ndarray:
-        """[R] bool. A new episode's lives are compared with nothing."""
+        """Returns [R] bool. The lives of a new episode are not compared with those of the last one."""
         lost = continues & (lives < self._lives[envs])
         self._lives[envs] = lives
         return lost
@@ -93,11 +93,11 @@ def _check_finite(env_id: str, reward: np.ndarray, observation: Any) -> None:
 
 
 def _not_finite(values: np.ndarray) -> Any:
-    """The first value that is not finite as a float32; None when all are."""
+    """Returns the first value that is not finite as a float32; None when all are."""
     if values.dtype == np.float64:
         with np.errstate(over="ignore"):  # A number too large for float32 is infinite to the network.
             values = values.astype(np.float32)
-    # The sum of squares is three times as fast to look at, and overflows for large but finite numbers.
+    # Checking the sum of squares is three times as fast, but the sum overflows for large finite numbers.
     if math.isfinite(np.vdot(values, values)):
         return None
     wrong = values[~np.isfinite(values)]

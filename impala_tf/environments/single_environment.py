@@ -1,4 +1,4 @@
-"""One environment by its id, and what its spaces are."""
+"""Makes one environment by its id, and finds out its spaces."""
 
 import functools
 from typing import Any
@@ -25,9 +25,9 @@ def make_single(config: Config, settings: dict[str, Any]) -> gym.Env:
 
 @functools.lru_cache(maxsize=64)  # Some environments take long to reset.
 def spaces_of_single(config: Config) -> tuple[gym.Space, gym.Space]:
-    """Observation and action space of an environment that was made, reset and stepped once.
+    """Makes, resets and steps an environment once, and returns its observation space and its action space.
 
-    Raises SettingError when it cannot be, or emits what its space does not say; values are not looked at.
+    Raises SettingError when that fails, or the environment emits what its space does not say; values are not checked.
     """
     prefix = f"--env_id={config.env_id}"
     try:
@@ -74,6 +74,6 @@ def _check_emitted(prefix: str, method: str, space: gym.Space, emitted: Any, nam
 
 
 def clear_caches() -> None:
-    """Forgets what was found: an id may mean another environment now."""
+    """Drops what was cached, because an id may mean another environment now."""
     spaces_of_single.cache_clear()
     action_masks.clear_cache()

@@ -1,4 +1,4 @@
-"""Checks of the environments' spaces, and of the settings that depend on them."""
+"""Checks the environments' spaces, and the settings that depend on them."""
 
 import gymnasium as gym
 import numpy as np

@@ -1,4 +1,4 @@
-"""Suites: several tasks for one agent, and their scores normalised by reference scores."""
+"""Has suites of several tasks for one agent, and normalises scores by reference scores."""
 
 import difflib
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ SUITES: dict[str, dict[str, Reference]] = {
 
 
 def tasks_of(config: Config) -> tuple[str, ...]:
-    """The ids that --env_id stands for: itself, the items of a list with commas, or a suite's.
+    """Returns the ids that --env_id stands for: itself, the items of a list with commas, or a suite's.
 
     Raises SettingError when an item is empty or given twice.
     """
@@ -31,7 +31,7 @@ def tasks_of(config: Config) -> tuple[str, ...]:
 
 
 def normalised(task: str, score: float) -> float:
-    """(score - random) / (expert - random), so that a human has 1 on Atari and DMLab.
+    """Returns (score - random) / (expert - random), so that a human has 1 on Atari and DMLab.
 
     It is nan for a task without a reference.
     """
@@ -42,7 +42,7 @@ def normalised(task: str, score: float) -> float:
 
 
 class Normalised(NamedTuple):
-    """Normalised scores over tasks: mean and median (the paper's table 4), the mean of scores capped at 1 (table 3)."""
+    """Scores over tasks have a mean, a median (the paper's table 4) and a mean of scores capped at 1 (table 3)."""
 
     mean: float
     median: float
@@ -50,7 +50,7 @@ class Normalised(NamedTuple):
 
 
 def summarise(scores: Mapping[str, float]) -> Normalised:
-    """The normalised scores; all are nan when a task has no reference or no score yet.
+    """Returns the normalised scores; all are nan when a task has no reference or no score yet.
 
     scores: the mean return of each task, by its id.
     """
@@ -59,5 +59,5 @@ def summarise(scores: Mapping[str, float]) -> Normalised:
 
 
 def similar(name: str) -> list[str]:
-    """The suites with a similar name."""
+    """Returns the suites with a similar name."""
     return difflib.get_close_matches(name, SUITES, n=1)

@@ -1,4 +1,4 @@
-"""One of the run's tasks, and how the rows of its environments fit into the run."""
+"""Describes one of the run's tasks, and how the rows of its environments fit into the run."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,18 +8,18 @@ import numpy as np
 
 
 def unchanged(actions: np.ndarray) -> np.ndarray:
-    """The actions, where an environment takes them as they travel."""
+    """Returns the actions; for environments that take them as they travel."""
     return actions
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """How the rows of a task's environments fit into the run.
+    """A task says how the rows of its environments fit into the run.
 
     index: the task's place among the run's tasks.
     env_id: the task's id.
-    shape: the shape that smaller observations are filled up to with zeros, at the end of each axis; None means that
-        they have it.
+    shape: shape to which smaller observations are filled up with zeros, at the end of each axis; None means that all
+        observations have the same shape.
     to_environment: a function from the actions that travel, [B, ...], to what the environments' step takes.
     ends_on_life_loss: whether a row that loses a life, known from info["lives"], is `terminated` for the learner; the
         episode, its return and its length go on, and the next row is not `first`.

@@ -1,4 +1,4 @@
-"""A vector of environments that step together, as rows of `EnvOutput`."""
+"""Steps a vector of environments, which emits rows of `EnvOutput`."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from impala_tf.types import EnvOutput
 
 
 class VectorEnvironment:
-    """B environments that step together and emit rows in the convention of `types.py`.
+    """This vector's B environments step at the same time and emit rows in the convention of `types.py`.
 
     env: a gymnasium vector in NEXT_STEP autoreset mode.
-    seed: what its `reset` takes: an int for each environment, or one where it has one random generator.
+    seed: argument of its `reset`: an int for each environment, or one int where it has one random generator.
     task: the task of all environments.
     tasks: [B] int32, the index of each environment's task.
     """
@@ -33,7 +33,7 @@ class VectorEnvironment:
         self._rows = EpisodeRows(self.num_envs, task, self._nested_space)
 
     def reset(self) -> EnvOutput:
-        """Begins an episode in every environment, from the seed: a row in which all are `first`."""
+        """Begins an episode in every environment, from the seed. Returns a row in which all are `first`."""
         observation, info = self._env.reset(seed=self._seed)
         self._rows = EpisodeRows(self.num_envs, self._task, self._nested_space)
         no_reward, no_end = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
@@ -48,24 +48,24 @@ class VectorEnvironment:
         return self._rows.row(slice(None), reward, terminated, truncated, observation, info)
 
     def render(self) -> np.ndarray:
-        """[height, width, 3] uint8, the picture of the first environment; needs render_mode="rgb_array"."""
+        """Returns the first environment's picture, [height, width, 3] uint8; needs render_mode="rgb_array"."""
         return self._env.render()[0]
 
     @property
     def action_space(self) -> Any:
-        """The action space of one environment."""
+        """Returns the action space of one environment."""
         return self._env.single_action_space
 
     @property
     def action_names(self) -> list[str]:
-        """What the game calls its actions, in their order; empty if it has no names for them."""
+        """Returns the game's names of its actions, in their order; an empty list if it has none."""
         envs = getattr(self._env, "envs", None)
         names = getattr(envs[0].unwrapped, "get_action_meanings", None) if envs else None
         return list(names()) if names else []
 
     @property
     def frames_per_sec(self) -> float:
-        """The pace at which to watch it."""
+        """Returns the pace at which people watch the environment."""
         return float(self._env.metadata.get("render_fps", 30))
 
     def close(self) -> None:

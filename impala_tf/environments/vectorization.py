@@ -1,4 +1,4 @@
-"""Which library steps the environments of an actor: gymnasium, ALE's vector or EnvPool."""
+"""Chooses the library that steps the environments of an actor: gymnasium, ALE's vector or EnvPool."""
 
 import os
 
@@ -19,19 +19,19 @@ FEWEST_NATIVE = 4
 
 
 def available_cores() -> int:
-    """The number of cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_of(config: Config) -> int:
-    """The threads that step one actor's environments with ale and envpool."""
+    """Returns the number of threads that step one actor's environments with ale and envpool."""
     return config.env_threads or available_cores()
 
 
 def vectorization_of(config: Config) -> str:
-    """What --vectorization=auto means: the fastest that does what the single environment does.
+    """Returns --vectorization; auto becomes the fastest one that does what the single environment does.
 
-    EnvPool is never taken unasked: its environments are its own, not those that gymnasium's id names.
+    auto never becomes envpool, whose environments are its own and not those that gymnasium's id names.
     """
     if config.vectorization != "auto":
         return config.vectorization
@@ -42,7 +42,7 @@ def vectorization_of(config: Config) -> str:
 
 
 def _offers_native(config: Config) -> bool:
-    """Whether the id has a vector form that does what its single form does, and resets as rows need it."""
+    """Returns whether the id has a vector form that does what its single form does, and resets as rows need it."""
     registered = registration_of(config)
     changed = config.num_action_repeats > 1 or config.max_episode_frames
     has_vector = registered.vector_entry_point is not None and family_of(config).has_native_vectors
@@ -50,7 +50,7 @@ def _offers_native(config: Config) -> bool:
         return False
     try:
         vector, single = gym.make_vec(registered, 1, "vector_entry_point"), gym.make(registered)
-    except Exception:  # Its packages are not installed, or it wants settings of its own.
+    except Exception:  # A package is not installed, or the form requires settings of its own.
         return False
     fits = (
         vector.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP

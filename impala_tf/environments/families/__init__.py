@@ -1,4 +1,4 @@
-"""Families of environments: what is special about the ids of one library is in one file."""
+"""Has a file for each library of environments, with what is special about its ids."""
 
 from impala_tf.config import Config, SettingError
 from impala_tf.environments.families.atari import Atari
@@ -12,7 +12,7 @@ _ANY_OTHER = Family()
 
 
 def family_of(config: Config) -> Family:
-    """The family of --env_id, a single id."""
+    """Returns the family of --env_id, a single id."""
     return next((family for family in FAMILIES if family.owns(config.env_id)), _ANY_OTHER)
 
 

@@ -1,7 +1,7 @@
-"""Atari games of the Arcade Learning Environment, by default with the paper's preprocessing (table G.1).
+"""Makes Atari games of the Arcade Learning Environment, by default with the paper's preprocessing (table G.1).
 
-Grey 84x84 frames, each the maximum over the last two, stacked, channels first: [frame_stack, 84, 84] uint8. The same
-settings go to ALE's own vector (fastest), gymnasium's wrappers (everywhere) and EnvPool.
+Observations are [frame_stack, 84, 84] uint8: grey frames, each the maximum over the last two. These settings go
+to ALE's own vector (fastest), gymnasium's wrappers (everywhere) and EnvPool.
 """
 
 from collections.abc import Callable
@@ -14,28 +14,28 @@ from impala_tf.config import Config, SettingError
 from impala_tf.environments.families.family import Family
 
 FRAME_SIZE = 84
-LONGEST_EPISODE = 108_000  # Frames: 30 minutes at 60 frames a second.
+LONGEST_EPISODE = 108_000  # These frames take 30 minutes at 60 frames a second.
 
-# Settings that only ALE's ids heed, and those that only their preprocessing does.
+# Only ALE's ids heed these settings; the second group is heeded by their preprocessing only.
 SETTINGS = ("atari_preprocessing", "atari_ram", "sticky_actions", "full_action_set", "life_loss_ends_episode")
 PREPROCESSING = ("frame_stack", "noop_max")
 
-# For each of ALE's 18 actions, in its order, the one of a game without fire (Skiing): to fire is to do nothing.
+# Each of ALE's 18 actions becomes this action of a game without fire (Skiing), where firing does nothing.
 WITHOUT_FIRE = (0, 0, *range(1, 9), *range(1, 9))
 
 
 def is_preprocessed(config: Config) -> bool:
-    """Whether --env_id is one of ALE's and its frames are to be preprocessed."""
+    """Returns whether --env_id is one of ALE's and its frames are preprocessed."""
     return config.env_id.startswith(Atari.prefixes) and config.atari_preprocessing and not config.atari_ram
 
 
 def longest_episode_frames(config: Config) -> int:
-    """The number of frames after which a game is cut off."""
+    """Returns the number of frames after which a game is cut off."""
     return config.max_episode_frames or LONGEST_EPISODE
 
 
 class Atari(Family):
-    """See `Family`."""
+    """This is the family of ALE's ids; see `Family`."""
 
     prefixes = ("ALE/",)
     has_native_vectors = False  # ALE's vector is --vectorization=ale.
@@ -88,7 +88,7 @@ class Atari(Family):
         if not is_preprocessed(config):
             flag = "--atari_ram=true" if config.atari_ram else "--atari_preprocessing=false"
             raise SettingError(f"{flag}: EnvPool always preprocesses; use --vectorization=sync or async")
-        if config.noop_max < 1:  # EnvPool 1.2 crashes.
+        if config.noop_max < 1:  # EnvPool 1.2 crashes without no-ops.
             raise SettingError(f"--noop_max={config.noop_max}: must be at least 1 with --vectorization=envpool")
         return dict(
             stack_num=config.frame_stack,
@@ -108,7 +108,7 @@ class Atari(Family):
     def translation(
         self, config: Config, own_space: gym.Space, joint_space: gym.Space
     ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """With the full action set the games without fire have half as many actions."""
+        """Translates for games without fire, which have half as many actions even with the full action set."""
         is_without_fire = config.full_action_set and own_space == gym.spaces.Discrete(max(WITHOUT_FIRE) + 1)
         is_full = joint_space == gym.spaces.Discrete(len(WITHOUT_FIRE))
         return np.array(WITHOUT_FIRE).__getitem__ if is_without_fire and is_full else None

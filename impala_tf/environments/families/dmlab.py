@@ -1,7 +1,7 @@
-"""DeepMind Lab's levels: `DMLab/LEVEL-v0`, and `DMLabTest/LEVEL-v0` for testing.
+"""Makes DeepMind Lab's levels: `DMLab/LEVEL-v0`, and `DMLabTest/LEVEL-v0` for testing.
 
 LEVEL is one of DMLab-30's, such as explore_goal_locations_small, or seekavoid_arena_01 (the paper's table 1). Frames,
-actions and action repeat are the paper's (tables D.1 to D.3). The ids for testing do what the released code does then:
+actions and action repeat are the paper's (tables D.1 to D.3). Ids for testing do what the released code does in tests:
 their seeds span other numbers than those of training, and two levels, with _test instead of _train at the end of their
 names, are held-out versions.
 """
@@ -19,13 +19,13 @@ SETTINGS = ("dmlab_renderer", "dmlab_dataset_path")
 
 
 class DMLab(Family):
-    """See `Family`."""
+    """This is the family of DeepMind Lab's levels; see `Family`."""
 
     prefixes = (TRAIN, TEST)
     limits_episodes = True  # Levels end by the clock.
 
     def make(self, registered_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
-        """DeepMind Lab repeats actions itself, so --max_episode_frames is a limit of steps here."""
+        """Makes one level. DeepMind Lab repeats actions itself, so --max_episode_frames limits steps here."""
         steps = max(1, config.max_episode_frames // config.num_action_repeats) if config.max_episode_frames else None
         return gym.make(
             registered_id,
@@ -43,7 +43,7 @@ class DMLab(Family):
         return "async"  # A step holds Python's lock.
 
     def check_training(self, env_id: str, config: Config) -> None:
-        """An agent that has learned from the ids for testing cannot be tested with them."""
+        """Raises SettingError for the ids for testing, which would no longer test an agent that learned from them."""
         if env_id.startswith(TEST):
             raise SettingError(f"--env_id={config.env_id}: is for testing; train on a DMLab/ id or on dmlab30")
 

@@ -1,4 +1,4 @@
-"""A level of DeepMind Lab as a gymnasium environment, with the paper's frames, actions and action repeat."""
+"""Wraps a level of DeepMind Lab as a gymnasium environment, with the paper's frames, actions and action repeat."""
 
 import string
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 from impala_tf.config import SettingError
 
-TRAIN, TEST = "DMLab/", "DMLabTest/"  # How the ids begin.
+TRAIN, TEST = "DMLab/", "DMLabTest/"  # The ids begin like this.
 
 HEIGHT, WIDTH = 72, 96
 FRAMES_PER_SEC = 60
@@ -43,7 +43,7 @@ TEST_CONFIG = {"allowHoldOutLevels": "true", "mixerSeed": str(0x600D5EED)}
 
 
 class DMLabLevel(gym.Env):
-    """One level. The reward of a step is the raw sum over its frames.
+    """This environment is one level. The reward of a step is the raw sum over its frames.
 
     Every end of an episode is `terminated`, as in the paper's code, which gives it discount 0. Most levels end by the
     clock, but DeepMind Lab does not say why an episode ended (a skymaze level also ends at its goal) and has no
@@ -51,9 +51,9 @@ class DMLabLevel(gym.Env):
     end is the one before it, which nothing learns from.
 
     level: the name without its folder.
-    test: whether to load it as the released code does for testing.
-    num_action_repeats: the frames of a step.
-    renderer: how frames are drawn, software or hardware.
+    test: whether the level is loaded as the released code does for testing.
+    num_action_repeats: number of frames of a step.
+    renderer: software or hardware, which draws the frames.
     dataset_path: the directory of the pictures that psychlab levels show.
     render_mode: rgb_array, or None.
 

@@ -1,4 +1,4 @@
-"""What may be special about the environments of one library; here, nothing is."""
+"""Says what may be special about the environments of one library; in this base class nothing is."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,12 @@ from impala_tf.environments.action_repeat import ActionRepeat
 
 
 class Family:
-    """The environments whose ids begin alike. This base class is what holds for any other id of gymnasium's.
+    """A family is the environments whose ids begin alike. This base class holds for all other ids of gymnasium.
 
-    prefixes: how the ids begin.
+    prefixes: beginnings of the ids.
     has_native_vectors: whether --vectorization=native may be used where gymnasium has a vector form of the id.
-    limits_episodes: whether its episodes end without a limit that gymnasium knows of.
-    joining_advice: what to say where its environments do not go together with others, after "; ".
+    limits_episodes: whether episodes end although gymnasium knows of no limit.
+    joining_advice: end of the message, after "; ", where its environments do not go together with others.
     """
 
     prefixes: tuple[str, ...] = ()
@@ -43,12 +43,12 @@ class Family:
         return ActionRepeat(env, config.num_action_repeats) if config.num_action_repeats > 1 else env
 
     def unheeded_settings(self, config: Config) -> dict[str, str]:
-        """The settings of this family that do nothing with this config, and what they would need."""
+        """Returns the settings that do nothing with this config, each with what it would need."""
         del config
         return {}
 
     def fastest_vectorization(self, config: Config) -> str | None:
-        """What --vectorization=auto means; None: what it means for any id."""
+        """Returns what --vectorization=auto means for this family; None means the same as for other ids."""
         del config
         return None
 
@@ -56,11 +56,11 @@ class Family:
         """Raises SettingError when nobody may train on the id, which is one of the run's tasks."""
 
     def envpool_name(self, env_id: str) -> str:
-        """The id in EnvPool."""
+        """Returns EnvPool's id of the environment."""
         return env_id
 
     def envpool_settings(self, config: Config) -> dict[str, Any]:
-        """The settings that EnvPool makes it with. Raises SettingError for those that EnvPool cannot heed."""
+        """Returns EnvPool's settings of the environment. Raises SettingError for settings that EnvPool cannot heed."""
         if config.num_action_repeats > 1:
             raise SettingError(
                 f"--num_action_repeats={config.num_action_repeats}: EnvPool repeats actions on Atari only; "
@@ -71,6 +71,9 @@ class Family:
     def translation(
         self, config: Config, own_space: gym.Space, joint_space: gym.Space
     ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """From actions [B] of a joint action space of several tasks to those of one; None: they do not go together."""
+        """Returns a function from actions [B] of the joint space of several tasks to those of one task.
+
+        None means that the two spaces do not go together.
+        """
         del config, own_space, joint_space
         return None

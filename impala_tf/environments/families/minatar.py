@@ -1,4 +1,4 @@
-"""MinAtar's games: `MinAtar/GAME-v0` with all six actions, `-v1` with those that the game uses."""
+"""Makes MinAtar's games: `MinAtar/GAME-v0` with all six actions, `-v1` with those that the game uses."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from impala_tf.environments.families.family import Family
 
 
 class MinAtar(Family):
-    """See `Family`."""
+    """This is the family of MinAtar's games; see `Family`."""
 
     prefixes = ("MinAtar/",)
 

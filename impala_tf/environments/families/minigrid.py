@@ -1,4 +1,4 @@
-"""MiniGrid's and BabyAI's grid worlds, with a mission as text."""
+"""Makes MiniGrid's and BabyAI's grid worlds, with a mission as text."""
 
 import gymnasium as gym
 
@@ -7,7 +7,7 @@ from impala_tf.environments.families.family import Family
 
 
 class MiniGrid(Family):
-    """See `Family`."""
+    """This is the family of MiniGrid's and BabyAI's ids; see `Family`."""
 
     prefixes = ("MiniGrid-", "BabyAI-")
 

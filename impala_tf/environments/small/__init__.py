@@ -1,4 +1,4 @@
-"""Small environments of our own, with one property each."""
+"""Has small environments of our own, with one property each."""
 
 from impala_tf.environments.small import endless, episode_lengths, hidden_velocities, memory_chain
 

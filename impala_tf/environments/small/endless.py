@@ -7,7 +7,7 @@ ENDLESS_ID = "impala_tf/Endless-v0"
 
 
 class Endless(gym.Env):
-    """Reward 1 at every step and nothing to see or to decide: the value is 1 / (1 - gamma) everywhere.
+    """Every step has reward 1, and nothing is seen or decided: the value is 1 / (1 - gamma) everywhere.
 
     A time limit does not change that: the task goes on, only the episode is cut off.
     """

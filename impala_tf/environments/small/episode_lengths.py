@@ -2,7 +2,7 @@
 
 `impala_tf/EvenEpisodes-v0`: every episode has 100 steps, and resetting costs nothing but Acrobot's own reset.
 `impala_tf/UnevenEpisodes-v0`: episodes have 10 to 1,000 steps (log-uniform, mean 215), and a reset takes 20 ms during
-which the thread sleeps, as it would while a level is loaded. Whoever waits for the slowest waits for others' resets.
+which the thread sleeps, as it would while a level is loaded. An actor that waits for the slowest waits for resets.
 """
 
 import math
@@ -13,7 +13,7 @@ from gymnasium.envs.classic_control.acrobot import AcrobotEnv
 
 EVEN_ID, UNEVEN_ID = "impala_tf/EvenEpisodes-v0", "impala_tf/UnevenEpisodes-v0"
 RESET_SECS = 0.02
-SHORTEST, LONGEST = 10, 1000  # steps
+SHORTEST, LONGEST = 10, 1000  # Episodes have so many steps.
 
 
 class Episodes(gym.Wrapper):

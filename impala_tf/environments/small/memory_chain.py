@@ -7,12 +7,12 @@ MEMORY_ID = "impala_tf/MemoryChain-v0"
 
 
 class MemoryChain(gym.Env):
-    """A bit is shown in the first observation and asked for in the last; what is between tells nothing but the time.
+    """A bit is shown in the first observation and asked for in the last; those between tell nothing but the time.
 
-    After bsuite's memory_len (Osband et al. 2020). The observation is [time left, bit or 0, question], the action
-    the bit, the return 1 or -1, and 0 on average without a memory.
+    This follows bsuite's memory_len (Osband et al. 2020). The observation is [time left, bit or 0, question], the
+    action is the bit, and the return is 1 or -1, which is 0 on average without a memory.
 
-    length: the steps between the two.
+    length: number of steps between the two.
     """
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (3,), np.float32)
