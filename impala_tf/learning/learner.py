@@ -156,9 +156,11 @@ class Learner:
 
     def _step(self, losses: list, gradients: list, hyperparameters: Hyperparameters) -> UpdateResult:
         norm = optimizers.step(self.optimizer, self.agent.keras_variables, gradients, hyperparameters)
-        statistics, flat_weights = tf.stack([*losses, norm]), self.agent.flat_weights()
-        is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (statistics, flat_weights)])
-        return UpdateResult(statistics, flat_weights, is_finite)
+        flat_weights = self.agent.flat_weights()
+        # Other statistics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
+        total = losses[self.statistics.index("total")]
+        is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (total, norm, flat_weights)])
+        return UpdateResult(tf.stack([*losses, norm]), flat_weights, is_finite)
 
     def _named_variables(self) -> dict[str, tf.Variable]:
         """Everything that is saved of variables, by name."""

@@ -33,12 +33,12 @@ def optimizer_variables(
     optimizer: keras.optimizers.Optimizer, weights: Sequence[keras.Variable]
 ) -> dict[str, keras.Variable]:
     """The optimizer's variables for the weights by role and the weight's name: velocity/NAME, momentum/NAME."""
-    by_path = {weight.path.replace("/", "_"): name for weight, name in zip(weights, names_of(weights), strict=True)}
-    found = {}
-    for variable in optimizer.variables:
-        path, _, role = variable.name.rpartition("_")
-        if role in ROLES:
-            found[f"{role}/{by_path[path]}"] = variable
+    found: dict[str, keras.Variable] = {}
+    for role in ROLES:
+        # They are in the order of the weights. Their own names are not enough: layers of the same name share them.
+        of_role = [variable for variable in optimizer.variables if variable.name.endswith(f"_{role}")]
+        if of_role:
+            found |= zip((f"{role}/{name}" for name in names_of(weights)), of_role, strict=True)
     return found
 
 

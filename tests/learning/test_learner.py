@@ -117,6 +117,16 @@ def test_an_update_that_is_not_finite_is_taken_back(xla):
     assert (learner.updates, learner.environment_frames) == (1, 10)
 
 
+def test_a_ratio_may_be_infinite():
+    """The actor held an action for impossible, but took it. V-trace clips the ratio, so nothing is wrong."""
+    learner = make_learner()
+    batch = make_batch(0)
+    impossible = -200.0 * tf.one_hot(batch.actions, 3)
+    result = learner.update(batch._replace(behaviour_parameters=impossible), 10)
+    assert np.isinf(result.statistics[learner.statistics.index("ratio_max")])
+    assert np.all(np.isfinite(result.flat_weights))
+
+
 def test_weights_that_overflow_are_taken_back():
     """Loss and gradient are finite, but the step is not."""
     learner = make_learner()

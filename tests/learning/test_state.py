@@ -2,6 +2,7 @@
 
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
@@ -61,6 +62,30 @@ def test_names_do_not_depend_on_what_was_made_before():
     assert list(first.state()) == list(second.state())
     assert "weights/mlp_torso/dense/kernel.0" in first.state()
     assert "optimizer/velocity/mlp_torso/dense/kernel.0" in first.state()
+
+
+class TwoOfOneName(keras.layers.Layer):
+    """A torso whose two layers have the same name, and so the same path."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (keras.layers.Dense(2, name="dense", kernel_initializer="ones") for _ in range(2))
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+
+def test_layers_of_the_same_name_keep_their_optimizers_variables():
+    def make():
+        return make_learner(make_torso=lambda space: TwoOfOneName(), momentum=0.9)
+
+    learner, other = make(), make()
+    for seed in range(3):
+        learner.update(make_batch(seed), 10)
+    other.restore(learner.state())
+    for ours, theirs in zip(learner.optimizer.variables, other.optimizer.variables, strict=True):
+        if ours.name.endswith(state.ROLES):
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
 
 
 def test_another_momentum_is_said():

@@ -62,9 +62,9 @@ ACTIONS = gym.spaces.Discrete(3)
 OBSERVATIONS = gym.spaces.Box(-1, 1, (1,), np.float32)
 
 
-def make_learner(**settings):
+def make_learner(make_torso=None, **settings):
     config = Config(**({"xla": "off", "policy_init_scale": 1.0} | settings))
-    return Learner(config, make_agent(config, OBSERVATIONS, ACTIONS), make_algorithm(config), "/CPU:0")
+    return Learner(config, make_agent(config, OBSERVATIONS, ACTIONS, make_torso), make_algorithm(config), "/CPU:0")
 
 
 def make_batch(seed=0, state_size=0):
