@@ -53,11 +53,20 @@ class ActingGraph:
         inputs = [tf.convert_to_tensor(x) for x in (np.array(index, np.int32), flat_weights, seeds, *row)]
         with self._lock:
             if self._call is None:
-                self._call = direct_call(self._act, inputs)
+                call = direct_call(self._act, inputs)
                 self._shapes = [x.shape for x in inputs]
+                # TensorFlow optimises a graph in its first call, and once more in each that begins before that has
+                # ended; so the other actors wait.
+                outputs = self._run(call, index, inputs)
+                self._call = call
+                return outputs
         assert [x.shape for x in inputs] == self._shapes, f"actor {index} does not fit the others' graph"
+        return self._run(self._call, index, inputs)
+
+    def _run(self, call: Callable, index: int, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Calls the graph, and raises what the actor's environment raised in it."""
         try:
-            return self._call(inputs)
+            return call(inputs)
         except tf.errors.OpError:
             error = self._errors.pop(index, None)
             if error is not None:  # TensorFlow makes a text of what a Python function in a graph raises.
