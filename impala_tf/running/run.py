@@ -1,6 +1,5 @@
 """All parts of a run: what the threads of the architectures work on."""
 
-import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from impala_tf.learning.learner import Learner, UpdateResult
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
-from impala_tf.support.threads import Crew, Slot
+from impala_tf.support.threads import Crew, Slot, Turns
 
 
 class Run(NamedTuple):
@@ -39,7 +38,7 @@ class Run(NamedTuple):
     source: Source
     staged: Slot
     actors: list[BaseActor]
-    turns: threading.Semaphore
+    turns: Turns
     metrics: Metrics
     checkpoints: Checkpoints
     crew: Crew

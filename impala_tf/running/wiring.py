@@ -1,7 +1,6 @@
 """Makes all parts of a run and connects them: `connect`, all of it on one screen."""
 
 import functools
-import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -25,7 +24,7 @@ from impala_tf.records.metrics import Metrics
 from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, spec_for, unrolls_at_once
 from impala_tf.running.run import Run
 from impala_tf.support.messages import warn
-from impala_tf.support.threads import Crew, Slot
+from impala_tf.support.threads import Crew, Slot, Turns
 
 
 def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Run:
@@ -72,7 +71,7 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
         source=QueueSource(queue, metrics.timer),
         staged=staged,
         actors=actors,
-        turns=threading.Semaphore(num_at_once),
+        turns=Turns(num_at_once),
         metrics=metrics,
         checkpoints=checkpoints,
         crew=crew,

@@ -1,5 +1,6 @@
 """Runs threads that end as one: the first exception, or a request to stop, ends all of them."""
 
+import collections
 import threading
 import time
 from collections.abc import Callable
@@ -71,6 +72,37 @@ class Crew:
 
 class Closed(Exception):
     """Raised where waiting is over because the run ends."""
+
+
+class Turns:
+    """Lets `num` threads work at the same time; the others get their turns in the order in which they came.
+
+    threading.Semaphore keeps no order: a thread that gives its turn back and wants the next one gets it before those
+    that are still asleep, again and again.
+    """
+
+    def __init__(self, num: int):
+        self._free = num
+        self._waiting: collections.deque[threading.Event] = collections.deque()
+        self._lock = threading.Lock()
+
+    def acquire(self) -> None:
+        """Waits for a turn."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            given = threading.Event()
+            self._waiting.append(given)
+        given.wait()
+
+    def release(self) -> None:
+        """Gives the turn to the thread that has waited longest."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
 
 
 class Slot:

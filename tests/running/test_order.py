@@ -160,7 +160,7 @@ def test_impalas_actor_takes_its_weights_inside_its_turn():
     expected = []
     for version in (11, 12):
         expected += ["turn taken", f"weights {version} read", f"unroll {version} with flat {version}"]
-        expected += ["turn given back", "put"]
+        expected += ["put", "turn given back"]
     assert fakes.tape == expected
 
 
@@ -172,7 +172,7 @@ def test_a2cs_actor_waits_for_the_update_before_its_turn(architecture):
     expected = []
     for before, version in ((-1, 11), (11, 12)):
         expected += [f"waited for newer than {before}", "turn taken", f"weights {version} read"]
-        expected += [f"unroll {version} with flat {version}", "turn given back", "put"]
+        expected += [f"unroll {version} with flat {version}", "put", "turn given back"]
     assert fakes.tape == expected
 
 

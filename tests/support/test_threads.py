@@ -5,7 +5,7 @@ import time
 import pytest
 
 from impala_tf.support import signals
-from impala_tf.support.threads import Closed, Crew, Slot
+from impala_tf.support.threads import Closed, Crew, Slot, Turns
 
 
 def test_the_first_error_ends_all_and_is_kept():
@@ -92,3 +92,40 @@ def test_signals_are_noted_once_and_given_back(number, capfd, monkeypatch):
     finally:
         signal.signal(number, before)
     assert capfd.readouterr().err.count(signal.Signals(number).name) == 1
+
+
+def test_turns_are_given_in_the_order_in_which_they_were_asked_for():
+    """The thread that gives its turn back and asks again comes after those that were waiting."""
+    turns, order = Turns(1), []
+    turns.acquire()
+
+    def work(name):
+        turns.acquire()
+        order.append(name)
+        turns.release()
+
+    threads = []
+    for name in range(5):
+        threads.append(threading.Thread(target=work, args=(name,)))
+        threads[-1].start()
+        while len(turns._waiting) <= name:
+            time.sleep(0.001)
+    turns.release()
+    turns.acquire()
+    order.append("first again")
+    for thread in threads:
+        thread.join(10)
+    assert order == [0, 1, 2, 3, 4, "first again"]
+
+
+def test_as_many_turns_at_a_time_as_there_are():
+    turns = Turns(2)
+    turns.acquire()
+    turns.acquire()
+    third = threading.Thread(target=turns.acquire)
+    third.start()
+    third.join(0.05)
+    assert third.is_alive()
+    turns.release()
+    third.join(10)
+    assert not third.is_alive()

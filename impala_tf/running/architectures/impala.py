@@ -29,7 +29,8 @@ def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | No
     """An actor's thread: weights in, unrolls out.
 
     The weights are taken inside the turn: while an actor waits for its turn the learner goes on, and what was taken
-    before that wait would act several updates late.
+    before that wait would act several updates late. The turn ends when the queue has room for the unroll: if the others
+    went on to act meanwhile, the learner would get their unrolls as much later.
 
     wait_for_newer: returns when there are newer weights than of the version that it is given, which is the one that
         the actor acted with last, or -1 before the first. It is called before the turn, so that actors that wait for
@@ -42,12 +43,13 @@ def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | No
             if wait_for_newer:
                 with timer("weights"):
                     wait_for_newer(version)
-            with turn_to_act(run), timer("act"):
-                version, flat_weights = run.weights.latest()
-                unroll = actor.unroll(version, flat_weights)
-            run.metrics.add_seconds("environment", actor.environment_secs)
-            with timer("put"):
-                run.queue.put(unroll)
+            with turn_to_act(run):
+                with timer("act"):
+                    version, flat_weights = run.weights.latest()
+                    unroll = actor.unroll(version, flat_weights)
+                run.metrics.add_seconds("environment", actor.environment_secs)
+                with timer("put"):
+                    run.queue.put(unroll)
 
 
 def stage(run: Run) -> None:
