@@ -122,9 +122,9 @@ class Learner:
         self.has_diverged = True
         self.agent.assign_flat_weights(self._finite_weights)
         values = zip(self.statistics, result.statistics.numpy(), strict=True)
-        wrong = [name for name, value in values if not np.isfinite(value)] or ["the new weights"]
+        wrong = [name for name, value in values if not np.isfinite(value)] or ["new weights"]
         raise Diverged(
-            f"update {self.updates + 1}: {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not finite; the "
+            f"update {self.updates + 1} is not finite (its {', '.join(wrong)}); the "
             f"weights of update {self.updates} are exported, and checkpoints before it are kept. A lower "
             f"--learning_rate (now {self.learning_rate:.3g}) or --clip_norm, or --reward_clipping=abs_one may help"
         )
