@@ -70,11 +70,11 @@ class Source(Protocol):
 class Algorithm(Protocol):
     """An algorithm is a pure loss and what it reports. It knows no network, no optimizer and no thread.
 
-    statistics: names of the fields of what `loss` returns, in order; they become columns of metrics.csv.
+    metric_names: names of the fields of what `loss` returns, in order; they become columns of metrics.csv.
     """
 
     @property
-    def statistics(self) -> tuple[str, ...]: ...
+    def metric_names(self) -> tuple[str, ...]: ...
 
     def loss(self, unroll: Unroll, outputs: NetworkOutputs, distribution: Any, costs: LossCosts) -> Any:
         """Returns the losses of a batch, as a NamedTuple of scalars whose field `total` the learner differentiates.

@@ -1,4 +1,4 @@
-"""Algorithms: pure losses of a batch of unrolls, and what they need. The learner knows none of them by name."""
+"""Has the algorithms, which are pure losses of a batch of unrolls. The learner knows none of them by name."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ from impala_tf.config import Config
 from impala_tf.interfaces import Algorithm
 from impala_tf.support.own_code import own_function
 
-# Each makes an algorithm from the settings.
+# Each value makes an algorithm from the settings.
 ALGORITHMS: dict[str, Callable[[Config], Algorithm]] = {"impala": Impala.from_config}
 
 
 def make_algorithm(config: Config) -> Algorithm:
-    """The algorithm that --algorithm names: one of `ALGORITHMS`, or module:function, called with the settings.
+    """Makes the algorithm that --algorithm names: one of `ALGORITHMS`, or module:function, called with the settings.
 
     Raises SettingError when there is no such function.
     """

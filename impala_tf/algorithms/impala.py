@@ -1,4 +1,4 @@
-"""IMPALA's loss (Espeholt et al. 2018, section 4.2): policy gradient and baseline loss on V-trace, entropy bonus."""
+"""Has IMPALA's loss (Espeholt et al. 2018, section 4.2): policy gradient and baseline on V-trace, entropy bonus."""
 
 import dataclasses
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from impala_tf.types import LossCosts, NetworkOutputs, Unroll
 
 
 class ImpalaLosses(NamedTuple):
-    """Scalars, float32. Each loss is the *sum* over T and B of the valid steps (caption of table D.1).
+    """All fields are scalars, float32. Each loss is the *sum* over T and B of the valid steps (caption of table D.1).
 
     total: policy_gradient + baseline + entropy, which the learner differentiates.
     mean_entropy: mean entropy of the policy over the valid steps, nats.
-    ratio_mean, ratio_max, ratio_min, ratio_clipped_fraction: see `losses.RatioStatistics`.
+    ratio_mean, ratio_max, ratio_min, ratio_clipped_fraction: fields of `losses.RatioStatistics`.
     """
 
     total: tf.Tensor
@@ -33,9 +33,9 @@ class ImpalaLosses(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Impala:
-    """The algorithm `impala`: see `interfaces.Algorithm`. Its fields are settings of the same names.
+    """This is the `interfaces.Algorithm` named `impala`. Its fields are settings of the same names.
 
-    statistics: names of what `loss` reports, in order.
+    metric_names: names of what `loss` reports, in order.
     """
 
     discounting: float = 0.99
@@ -46,7 +46,7 @@ class Impala:
     clip_pg_rho_threshold: float = 1.0
     vtrace_lambda: float = 1.0
 
-    statistics = ImpalaLosses._fields
+    metric_names = ImpalaLosses._fields
 
     @classmethod
     def from_config(cls, config: Config) -> "Impala":
@@ -55,7 +55,7 @@ class Impala:
     def loss(
         self, unroll: Unroll, outputs: NetworkOutputs, distribution: ActionDistribution, costs: LossCosts
     ) -> ImpalaLosses:
-        """The loss of a batch of unrolls [T + 1, B, ...] under the learner's policy and baseline.
+        """Returns the loss of a batch of unrolls [T + 1, B, ...] under the learner's policy and baseline.
 
         outputs: what the learner's network says about every row; row T only bootstraps.
         Raises ValueError when a dtype or a known shape is wrong.

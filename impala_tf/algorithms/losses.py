@@ -1,4 +1,4 @@
-"""Terms of losses, and the one place where they are reduced: sums over time and batch."""
+"""Computes terms of losses, and sums them over time and batch; no other file reduces them."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class RatioStatistics(NamedTuple):
-    """What the importance ratios pi / mu of the valid steps are like; scalars, float32, 1 where no step is valid.
+    """These scalars describe the importance ratios pi / mu of the valid steps; float32, 1 where no step is valid.
 
     clipped_fraction: share of the ratios above rho_bar; 0 where no step is valid.
     """
@@ -18,33 +18,40 @@ class RatioStatistics(NamedTuple):
 
 
 def policy_gradient_loss(log_prob_tm1: tf.Tensor, advantage_tm1: tf.Tensor) -> tf.Tensor:
-    """[T, B] float32: -log pi(a) advantage. No gradient flows into the advantages."""
+    """Returns -log pi(a) advantage, [T, B] float32. No gradient flows into the advantages."""
     return -log_prob_tm1 * tf.stop_gradient(advantage_tm1)
 
 
 def baseline_loss(vs_tm1: tf.Tensor, value_tm1: tf.Tensor) -> tf.Tensor:
-    """[T, B] float32: 0.5 (vs - V)^2. The 0.5 comes on top of --baseline_cost, as in the released code."""
+    """Returns 0.5 (vs - V)^2, [T, B] float32. The 0.5 comes on top of --baseline_cost, as in the released code."""
     return 0.5 * tf.square(tf.stop_gradient(vs_tm1) - value_tm1)
 
 
 def entropy_loss(entropy_tm1: tf.Tensor) -> tf.Tensor:
-    """[T, B] float32: minus the entropy in nats."""
+    """Returns minus the entropy, [T, B] float32, nats."""
     return -entropy_tm1
 
 
 def masked_sum(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """[] float32: the sum of values [T, B] where valid [T, B]. The paper's losses are sums (caption of table D.1), and
-    its learning rate and clip norm rely on that."""
+    """Returns the sum of values [T, B] where valid [T, B], [] float32.
+
+    The paper's losses are sums (caption of table D.1), and its learning rate and clip norm rely on that.
+    """
     return tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))
 
 
 def masked_mean(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """[] float32: the mean of values [T, B] where valid [T, B]; 0 where nothing is."""
+    """Returns the mean of values [T, B] where valid [T, B], [] float32; 0 where nothing is valid."""
     return masked_sum(values, valid) / tf.maximum(tf.reduce_sum(tf.cast(valid, tf.float32)), 1.0)
 
 
 def ratio_statistics(log_rho_tm1: tf.Tensor, valid_tm1: tf.Tensor, clip_rho_threshold: float) -> RatioStatistics:
-    """Describes importance ratios. log_rho_tm1: [T, B] float32. valid_tm1: [T, B] bool."""
+    """Describes importance ratios.
+
+    log_rho_tm1: [T, B] float32, log(pi(a) / mu(a)).
+    valid_tm1: [T, B] bool, whether the step was a real one.
+    clip_rho_threshold: rho_bar.
+    """
     # Steps that are not valid take part as ratios of 1, and so does everything where none is.
     ratio = tf.exp(tf.where(valid_tm1, log_rho_tm1, tf.zeros_like(log_rho_tm1)))
     any_valid = tf.reduce_any(valid_tm1)

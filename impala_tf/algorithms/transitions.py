@@ -1,4 +1,4 @@
-"""The shift: from the rows of an unroll to its steps. No other file moves an index.
+"""Does the shift from the rows of an unroll to its steps. No other file moves an index.
 
 Step t leads from row t - 1 to row t (see `types.py`): the action chosen at row t - 1 brought the reward, the end of the
 episode and the observation of row t. In the names that come out of here `_tm1` belongs to the row before the step and
@@ -14,7 +14,7 @@ from impala_tf.types import NetworkOutputs, Unroll
 
 
 class Transitions(NamedTuple):
-    """T steps of B environments.
+    """These are the T steps of an unroll of B environments.
 
     reward_t: [T, B] float32, rewards of the steps, as the learner clips them.
     discount_t: [T, B] float32, gamma, or 0 where the episode terminated in the step.
@@ -48,7 +48,7 @@ def transitions(
 
     outputs: what the learner's network says about every row.
     discounting: gamma.
-    reward_clipping: see `clip_rewards`.
+    reward_clipping: argument `how` of `clip_rewards`.
     bootstrap_at_time_limits: False takes a time limit for an end, as the released code does.
 
     Raises ValueError when a dtype or a known shape is wrong.
@@ -82,13 +82,14 @@ def transitions(
 
 
 def last_actions(unroll: Unroll) -> tf.Tensor:
-    """[T + 1, B, ...], the action that led to each row: before row t it is the one chosen at row t - 1."""
+    """Returns the action that led to each row, [T + 1, B, ...]: for row t the one chosen at row t - 1."""
     return tf.concat([unroll.last_action[tf.newaxis], unroll.actions], axis=0)
 
 
 def clip_rewards(rewards: tf.Tensor, how: str) -> tf.Tensor:
-    """Rewards as the learner sees them; any shape, float32.
+    """Returns rewards as the learner sees them.
 
+    rewards: float32 of any shape.
     how: none; abs_one, clip(r, -1, 1); soft_asymmetric, 5 tanh(r / 5) and for negative rewards 0.3 times that.
     """
     if how == "none":

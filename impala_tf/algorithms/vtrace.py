@@ -1,4 +1,4 @@
-"""V-trace targets (Espeholt et al. 2018, section 4.1). Pure TensorFlow.
+"""Computes V-trace targets (Espeholt et al. 2018, section 4.1) in pure TensorFlow.
 
 Names follow the shift of `transitions.py`: a step leads from row t - 1 to row t. `_tm1` marks what belongs to the row
 before the step (its value V, the ratio rho of its action), `_t` what the step brought (reward, discount) and the row
@@ -18,7 +18,7 @@ from impala_tf.support.checks import check_tensor
 
 
 class VTraceReturns(NamedTuple):
-    """Targets and advantages; no gradient flows through either.
+    """V-trace returns targets and advantages; no gradient flows through either.
 
     vs_tm1: [T, ...] float32, targets of the baseline at the rows before the steps.
     pg_advantage_tm1: [T, ...] float32, weights of the policy gradient.
@@ -29,7 +29,7 @@ class VTraceReturns(NamedTuple):
 
 
 class VTraceFromLogitsReturns(NamedTuple):
-    """`VTraceReturns`, and log mu, log pi and log(pi / mu) of the actions, each [T, ...] float32."""
+    """This extends `VTraceReturns` by log mu, log pi and log(pi / mu) of the actions, each [T, ...] float32."""
 
     vs_tm1: tf.Tensor
     pg_advantage_tm1: tf.Tensor
@@ -51,7 +51,7 @@ def from_importance_weights(
     clip_pg_rho_threshold: float | None = 1.0,
     lambda_: float = 1.0,
 ) -> VTraceReturns:
-    """V-trace targets from log importance ratios. T and all further dimensions may be unknown.
+    """Computes V-trace targets from log importance ratios. T and all further dimensions may be unknown.
 
     log_rho_tm1: [T, ...] float32, log(pi(a) / mu(a)) of the action of each step.
     discount_t: [T, ...] float32, gamma, or 0 where the step terminated the episode.
@@ -107,11 +107,11 @@ def from_logits(
     valid_tm1: tf.Tensor | None = None,
     **settings: Any,
 ) -> VTraceFromLogitsReturns:
-    """V-trace targets for softmax policies.
+    """Computes V-trace targets for softmax policies.
 
-    behaviour_logits_tm1, target_logits_tm1: [T, ..., num_actions] float32, of mu and of pi.
-    action_tm1: [T, ...] int32 or int64, sampled from mu.
-    settings, the other arguments and the errors are those of `from_importance_weights`.
+    behaviour_logits_tm1, target_logits_tm1: [T, ..., num_actions] float32, logits of mu and of pi.
+    action_tm1: [T, ...] int32 or int64, actions sampled from mu.
+    The settings, the other arguments and the errors are those of `from_importance_weights`.
     """
     behaviour_logits_tm1, target_logits_tm1, action_tm1 = (
         tf.convert_to_tensor(x) for x in (behaviour_logits_tm1, target_logits_tm1, action_tm1)

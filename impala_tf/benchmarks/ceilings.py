@@ -156,7 +156,7 @@ def measure_learner(config: Config, spaces: environments.EnvironmentSpec, spec: 
         batch = tf.nest.map_structure(tf.convert_to_tensor, unroll)
 
     def work() -> int:
-        learner.update(batch, 0).statistics.numpy()
+        learner.update(batch, 0).metrics.numpy()
         return config.unroll_length * config.batch_size
 
     return measure_in_threads([work], secs)

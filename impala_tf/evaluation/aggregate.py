@@ -28,7 +28,7 @@ def check_installed(several: bool, picture: bool) -> None:
 
 
 def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
-    """Estimate and 95 % interval of three statistics, by name.
+    """Returns estimate and 95 % interval of three statistics, by name.
 
     iqm: the mean of the middle half of all scores.
     median, mean: those over tasks of each task's mean over runs, as in the paper's table 4.
@@ -57,7 +57,7 @@ def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
 
 
 def matrix(results: list[dict], score: str) -> np.ndarray:
-    """The scores of all exports as [num_runs, num_tasks] float.
+    """Returns the scores of all exports as [num_runs, num_tasks] float.
 
     results: see `reports.result_of`. score: the name of a statistic of a task, "mean" or "normalised".
 

@@ -138,7 +138,7 @@ def _check_can_be_drawn(path: pathlib.Path, config: Config, options: Options) ->
 
 
 def _default_output(saved_models: list[pathlib.Path], options: Options) -> pathlib.Path:
-    """A name for each way to evaluate, so that results do not replace each other."""
+    """Returns a name for each way to evaluate, so that results do not replace each other."""
     suffix = "greedy" if options.greedy else "sampled"
     if options.protocol != "training":
         suffix += f"_{options.protocol}"

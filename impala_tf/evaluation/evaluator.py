@@ -69,11 +69,11 @@ class Evaluator:
 
     @property
     def best(self) -> Best | None:
-        """What is known of the best weights; None before the first evaluation."""
+        """Returns what is known of the best weights; None before the first evaluation."""
         return self._weights.best
 
     def next_frames(self, environment_frames: int) -> int:
-        """The multiple of --evaluate_every_frames that comes next."""
+        """Returns the multiple of --evaluate_every_frames that comes next."""
         every = self._config.evaluate_every_frames
         return (environment_frames // every + 1) * every
 
@@ -111,7 +111,7 @@ class Evaluator:
             self._weights.keep(Best(environment_frames, version, score), flat_weights.numpy())
 
     def has_evaluated(self, environment_frames: int) -> bool:
-        """Whether all tasks were evaluated after so many frames, now or before the run was resumed."""
+        """Returns whether all tasks were evaluated after so many frames, now or before the run was resumed."""
         return self._evaluations.is_complete(environment_frames)
 
     def score_best(self, pause: Callable[[float], None] = no_pause) -> None:
@@ -123,12 +123,12 @@ class Evaluator:
         self._weights.keep_score(score_of(results))
 
     def best_agent(self) -> Agent:
-        """The agent with the best weights."""
+        """Returns the agent with the best weights."""
         self._player.agent.assign_flat_weights(tf.constant(self._weights.flat_weights()))
         return self._player.agent
 
     def _play_all(self, flat_weights: tf.Tensor, seed: int, pause: Callable[[float], None]) -> dict[str, dict]:
-        """The statistics of each task's episodes, by the task's id. seed: added to --seed."""
+        """Returns the statistics of each task's episodes, by the task's id. seed: added to --seed."""
         self._player.agent.assign_flat_weights(flat_weights)
         return {task: self._play_task(i, self._config.seed + seed, pause) for i, task in enumerate(self._tasks)}
 
@@ -153,7 +153,7 @@ class Evaluator:
 
 
 def score_of(results: dict[str, dict]) -> float:
-    """The score of an evaluation, see `Evaluator`.
+    """Returns the score of an evaluation, see `Evaluator`.
 
     results: the statistics of each task's episodes, by the task's id.
     """

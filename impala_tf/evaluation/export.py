@@ -21,7 +21,7 @@ from impala_tf.support.messages import one_line
 
 
 def input_names(space: gym.Space) -> list[str]:
-    """The names of the observation's parts in the signature `step`, in the order of tf.nest.flatten."""
+    """Returns the names of the observation's parts in the signature `step`, in the order of tf.nest.flatten."""
     return [f"observation_{name}" if name else "observation" for name in leaves(space)]
 
 

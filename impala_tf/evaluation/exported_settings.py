@@ -17,12 +17,12 @@ ENVIRONMENT_SETTINGS = tuple(environment_settings(Config()))
 
 
 def modules_of(env_id: str) -> frozenset[str]:
-    """The modules that an --env_id imports: `module` of each `module:id` in it."""
+    """Returns the modules that an --env_id imports: `module` of each `module:id` in it."""
     return frozenset(item.rpartition(":")[0] for item in env_id.split(",") if ":" in item)
 
 
 def read_info(saved_model: pathlib.Path) -> dict[str, Any]:
-    """The export's impala_tf.json. Raises SettingError when it cannot be read."""
+    """Returns the export's impala_tf.json. Raises SettingError when it cannot be read."""
     try:
         info = json.loads((saved_model / INFO_FILE).read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -33,7 +33,7 @@ def read_info(saved_model: pathlib.Path) -> dict[str, Any]:
 
 
 def observation_inputs(saved_model: pathlib.Path) -> list[str]:
-    """The names of the observation's parts in the export's signature, in the order of tf.nest.flatten."""
+    """Returns the names of the observation's parts in the export's signature, in the order of tf.nest.flatten."""
     names = read_info(saved_model).get("observation")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise _wrong(saved_model, "observation must be a list of names")
@@ -41,7 +41,7 @@ def observation_inputs(saved_model: pathlib.Path) -> list[str]:
 
 
 def training_environment(saved_model: pathlib.Path) -> Config:
-    """The settings of the environment that the agent was trained in; all other settings have their defaults.
+    """Returns the settings of the environment that the agent was trained in; all other settings have their defaults.
 
     Raises SettingError when a key is no setting of the environment, or a value has another type or is out of bounds.
     """

@@ -46,7 +46,7 @@ class Episodes(NamedTuple):
 
 
 def quotas(num_episodes: int, num_envs: int) -> np.ndarray:
-    """How many episodes each environment plays, [num_envs] int.
+    """Returns how many episodes each environment plays, [num_envs] int.
 
     It is fixed beforehand: taking the first `num_episodes` that end anywhere would favour short ones.
     """
@@ -95,7 +95,7 @@ def play(
 
 
 def row_seed(seed: int, number: int) -> np.ndarray:
-    """The seed of the actions at a row, [2] int32.
+    """Returns the seed of the actions at a row, [2] int32.
 
     seed: the seed of the whole play. number: the number of the row in it, from 0 on.
     """

@@ -32,7 +32,7 @@ PROTOCOLS = {
 def evaluation_config(
     saved_model: pathlib.Path, env_id: str = "", protocol: str = "training", trusted_modules: Collection[str] = ()
 ) -> Config:
-    """The settings to evaluate an export in: those of its training, changed by the protocol.
+    """Returns the settings to evaluate an export in: those of its training, changed by the protocol.
 
     env_id: another environment, whose back end is chosen anew; empty, all tasks of the training, or one of them: the
         environment of the training.
@@ -58,6 +58,6 @@ def evaluation_config(
 
 
 def tasks_to_play(config: Config, env_id: str) -> list[int]:
-    """The indices of the tasks that --env_id names: one of the training's, or all of them."""
+    """Returns the indices of the tasks that --env_id names: one of the training's, or all of them."""
     tasks = suites.tasks_of(config)
     return [tasks.index(env_id)] if env_id in tasks else list(range(len(tasks)))

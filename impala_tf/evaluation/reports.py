@@ -30,7 +30,7 @@ def result_of(description: dict[str, Any], tasks: dict[str, dict]) -> dict[str, 
 
 
 def aggregate_results(results: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """The aggregate over several exports: of their normalised scores, where all tasks have one, else of their returns.
+    """Returns the aggregate over several exports: of their normalised scores, where all tasks have one, else of their returns.
 
     seed: the seed of the bootstrap.
     """

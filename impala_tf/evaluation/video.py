@@ -105,7 +105,7 @@ class Panel:
         self._action = step[f"{prefix}environment_action"].numpy()[0]
 
     def beside(self, frame: np.ndarray) -> np.ndarray:
-        """The frame, scaled, with the panel to its right: [HEIGHT, width, 3] uint8.
+        """Returns the frame, scaled, with the panel to its right: [HEIGHT, width, 3] uint8.
 
         frame: [height, width, 3] uint8, or floats from 0 to 1.
         """

@@ -1,4 +1,4 @@
-"""Statistics that are read off a batch before the learner sees it: steps, policy versions, and ended episodes."""
+"""Reads off a batch, before the learner sees it, its steps, policy versions and ended episodes."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from impala_tf.types import Array, Unroll
 
 
 class BatchStatistics(NamedTuple):
-    """Statistics of a batch of B unrolls, in which E episodes ended.
+    """These statistics describe a batch of B unrolls, in which E episodes ended.
 
-    num_steps: the number of agent steps without those that only reset an environment.
-    versions: [G, B / G] int64, the version of the weights that each unroll was made with.
-    actors: [E] int32, the actor of each episode.
-    tasks: [E] int32, its task.
-    returns: [E] float32, the sum of its rewards, neither discounted nor clipped.
-    lengths: [E] int32, its agent steps.
+    num_steps: number of agent steps, without those that only reset an environment.
+    versions: [G, B / G] int64, version of the weights that made each unroll.
+    actors: [E] int32, index of the actor of each episode.
+    tasks: [E] int32, index of the task of each episode.
+    returns: [E] float32, sum of the rewards of each episode, neither discounted nor clipped.
+    lengths: [E] int32, number of agent steps of each episode.
     """
 
     num_steps: int

@@ -1,4 +1,4 @@
-"""Where batches come from. The learner does not know whether that is the unroll queue or a buffer behind it."""
+"""Gives the learner its batches. It does not know whether they come from the queue or a buffer behind it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,10 +10,10 @@ from impala_tf.types import Unroll
 
 
 class Batch(NamedTuple):
-    """What an update learns from.
+    """An update learns from this.
 
     groups: unrolls in the queue's groups, [groups_per_batch, ...].
-    fresh: statistics of the unrolls among them that nobody has learned from before. Frames, episodes and the budget are
+    fresh: statistics of those unrolls that no update has learned from before. Frames, episodes and the budget are
         counted from these.
     """
 
@@ -22,9 +22,9 @@ class Batch(NamedTuple):
 
 
 class QueueSource:
-    """Batches straight from the unroll queue: each unroll is learned from once, so all of it is fresh.
+    """This source takes batches straight from the unroll queue: each unroll is learned from once and is always fresh.
 
-    timer: called with "batch", it makes a context that times how long it takes to describe a batch.
+    timer: function that makes, of "batch", a context that times how long it takes to describe a batch.
     """
 
     def __init__(self, queue: UnrollQueue, timer: Callable[[str], AbstractContextManager]):
@@ -32,7 +32,7 @@ class QueueSource:
         self._timer = timer
 
     def next(self) -> Batch:
-        """The next batch. Raises tf.errors.OutOfRangeError when the queue is closed and holds less than a batch."""
+        """Returns the next batch. Raises what `UnrollQueue.get` raises."""
         groups = self._queue.get()
         with self._timer("batch"):
             return Batch(groups, batch_statistics(groups))

@@ -1,4 +1,4 @@
-"""The queue between actors and learner: a `tf.queue.FIFOQueue` whose elements are groups of unrolls.
+"""Queues unrolls between actors and learner: a `tf.queue.FIFOQueue` whose elements are groups of unrolls.
 
 An actor makes the unrolls of all its environments at once, and the learner takes `batch_size` of them. A group is
 the largest number of unrolls that divides both, so with 128 environments and batches of 32 a queue element is a whole
@@ -14,7 +14,7 @@ from impala_tf.types import TIME_MAJOR_FIELDS, Unroll
 
 
 class UnrollQueue:
-    """A bounded queue, first in first out: `put` blocks when it is full and `get` when it is short of a batch.
+    """This queue is bounded: `put` blocks when it is full and `get` when it holds less than a batch.
 
     spec: spec of one unroll.
     batch_size: B, number of unrolls in a batch.
@@ -30,7 +30,7 @@ class UnrollQueue:
         with_shapes = map_leaves(lambda name, leaf: tf.TensorShape(spec.shape(self.group, name, leaf)), spec)
         shapes = [tuple(shape) for shape in tf.nest.flatten(with_shapes)]
         dtypes = [tf.as_dtype(leaf.dtype) for leaf in tf.nest.flatten(spec.leaves)]
-        # FIFOQueue crashes on elements without content (the core state of a network without a core): not queued.
+        # FIFOQueue crashes on elements without content (the core state of a network without a core), so they stay out.
         self._empty = {
             i: tf.zeros([self._groups_per_batch, *shapes[i]], dtypes[i]) for i in range(len(shapes)) if 0 in shapes[i]
         }
@@ -42,7 +42,7 @@ class UnrollQueue:
         return [leaf for i, leaf in enumerate(leaves) if i not in self._empty]
 
     def put(self, unrolls: Unroll) -> None:
-        """Adds groups of unrolls: every leaf is [num_groups, ...] in front of the group's shape.
+        """Adds groups of unrolls: each leaf has the shape of a group behind a first axis [num_groups, ...].
 
         Raises tf.errors.CancelledError when the queue is closed.
         """
@@ -51,7 +51,7 @@ class UnrollQueue:
         tf.raw_ops.QueueEnqueueManyV2(handle=self._queue.queue_ref, components=components)
 
     def get(self) -> Unroll:
-        """The next `batch_size` unrolls, still in groups: [groups_per_batch, ...]; see `join_groups`.
+        """Returns the next `batch_size` unrolls, still in groups: [groups_per_batch, ...]; see `join_groups`.
 
         Raises tf.errors.OutOfRangeError when the queue is closed and holds less than a batch.
         """
@@ -70,7 +70,7 @@ class UnrollQueue:
 
 
 def join_groups(groups: Unroll) -> Unroll:
-    """[G, rows, group, ...] -> [rows, G * group, ...] (time-major leaves), [G, group, ...] -> [G * group, ...]."""
+    """Joins [G, rows, group, ...] to [rows, G * group, ...] (time-major leaves), others to [G * group, ...]."""
 
     def join(name):
         axis = 1 if name in TIME_MAJOR_FIELDS else 0

@@ -1,4 +1,4 @@
-"""What an unroll looks like: the length, and shape and dtype of each leaf."""
+"""Says what an unroll looks like: its length, and the shape and dtype of each leaf."""
 
 import functools
 from typing import Any, NamedTuple
@@ -10,13 +10,13 @@ from impala_tf.types import TIME_MAJOR_FIELDS, ArraySpec, EnvOutput, Unroll
 
 
 class UnrollSpec(NamedTuple):
-    """What an unroll of one environment looks like: T, and an `ArraySpec` for each leaf."""
+    """An unroll of one environment has T steps, and leaves with an `ArraySpec` each."""
 
     unroll_length: int
     leaves: Unroll
 
     def shape(self, group: int, name: str, spec: ArraySpec) -> tuple[int, ...]:
-        """Shape of a leaf over `group` unrolls. name: the field of `Unroll` that the leaf is in."""
+        """Returns the shape of a leaf over `group` unrolls. name: the field of `Unroll` that the leaf is in."""
         if name not in TIME_MAJOR_FIELDS:
             return (group, *spec.shape)
         rows = self.unroll_length + (name == "env_outputs")  # Row T has no action.
@@ -24,7 +24,7 @@ class UnrollSpec(NamedTuple):
 
 
 def unroll_spec(unroll_length: int, observation: Any, action: ArraySpec, num_parameters: int, state_size: int):
-    """The `UnrollSpec` for one kind of observation (a nest of ArraySpec), action, policy head and core."""
+    """Returns the `UnrollSpec` for one kind of observation (a nest of ArraySpec), action, policy head and core."""
     scalar = {dtype: ArraySpec((), np.dtype(dtype)) for dtype in ("float32", "bool", "int32", "int64")}
     env_outputs = EnvOutput(
         reward=scalar["float32"],

@@ -1,4 +1,4 @@
-"""Numpy arrays in the unroll queue's layout, which an actor fills row by row."""
+"""Fills numpy arrays in the unroll queue's layout row by row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,17 +11,17 @@ from impala_tf.types import EnvOutput, Unroll
 
 
 def allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Memory for an array that is filled later. The tests fill it at once with what no environment emits."""
+    """Returns an array that is filled later. The tests fill it at once with values that no environment emits."""
     return np.empty(shape, dtype)
 
 
 def allocate_unrolls(spec: UnrollSpec, num_groups: int, group: int) -> Unroll:
-    """Arrays for `num_groups` groups of `group` unrolls, in the queue's layout: [num_groups, ...] for every leaf."""
+    """Returns arrays [num_groups, ...] for groups of `group` unrolls, in the queue's layout."""
     return map_leaves(lambda name, leaf: allocate((num_groups, *spec.shape(group, name, leaf)), leaf.dtype), spec)
 
 
 def leaves_of_row(row: EnvOutput) -> Sequence:
-    """The arrays of a row, in the order of tf.nest.flatten, which takes as long as writing them."""
+    """Returns the arrays of a row in the order of tf.nest.flatten, which itself takes as long as writing them."""
     return row if isinstance(row.observation, np.ndarray) else tf.nest.flatten(row)
 
 
@@ -44,7 +44,7 @@ class UnrollWriter:
     def write_start(
         self, last_action: np.ndarray, core_state: np.ndarray, policy_version: int, actor: np.ndarray, task: np.ndarray
     ) -> None:
-        """Writes what an unroll has once: see `Unroll`, every array [num_envs, ...]."""
+        """Writes the fields of `Unroll` that have no rows; every array is [num_envs, ...]."""
         self.unroll.last_action[:] = self._in_groups(last_action)
         self.unroll.core_state[:] = self._in_groups(core_state)
         self.unroll.policy_version[:] = policy_version
@@ -72,11 +72,11 @@ class UnrollWriter:
 
 
 class PartialUnrollWriter:
-    """Writes the unrolls of environments that are each at a row of their own: rows t [R] of the environments envs [R].
+    """Writes the unrolls of environments that are each at another row: rows t [R] of the environments envs [R].
 
-    Whoever hands out an unroll copies it; the arrays are used again.
+    The arrays are used again, so an unroll is copied before it is handed out.
 
-    unroll: the arrays in groups of one, [num_envs, ...] for every leaf.
+    unroll: arrays in groups of one, [num_envs, ...] for each leaf.
     """
 
     def __init__(self, spec: UnrollSpec, num_envs: int):
@@ -92,7 +92,7 @@ class PartialUnrollWriter:
         actor: int,
         task: np.ndarray,
     ) -> None:
-        """Writes what an unroll has once: see `Unroll`, every array [R, ...]."""
+        """Writes the fields of `Unroll` that have no rows; every array is [R, ...]."""
         self.unroll.last_action[envs, 0] = last_action
         self.unroll.core_state[envs, 0] = core_state
         self.unroll.policy_version[envs, 0] = policy_version

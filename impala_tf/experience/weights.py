@@ -1,4 +1,4 @@
-"""Versioned weights: published by the learner, read by the actors."""
+"""Stores versioned weights, which the learner publishes and the actors read."""
 
 import collections
 import threading
@@ -10,7 +10,7 @@ from impala_tf.support.threads import Closed
 
 
 class WeightStore:
-    """The newest weights, or with `lag` those published `lag` times before (figure E.1 of the paper).
+    """This store has the newest weights, or with `lag` those published `lag` times before (figure E.1 of the paper).
 
     Versions are the learner's update counts, so the difference of two versions is the policy lag in updates.
     """
@@ -28,7 +28,7 @@ class WeightStore:
     def publish(self, version: int, flat_weights: tf.Tensor) -> None:
         """Makes these weights the newest. Only one thread may publish at a time.
 
-        Listeners are called first, so that who sees the new version finds its weights in place.
+        Listeners are called first, so that their weights are in place when an actor sees the new version.
         """
         published = collections.deque([*self._published, (version, flat_weights)], self._published.maxlen)
         for listener in self._listeners:
@@ -51,7 +51,7 @@ class WeightStore:
             return self._published[0]
 
     def close(self) -> None:
-        """Wakes who waits in `newer_than`."""
+        """Wakes the threads that wait in `newer_than`."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()

@@ -1,4 +1,4 @@
-"""Where the learner computes, and whether XLA compiles its graph."""
+"""Decides where the learner computes, and whether XLA compiles its graph."""
 
 import tensorflow as tf
 
@@ -8,14 +8,15 @@ from impala_tf.spaces.observation_spaces import is_text, leaves, network_for
 
 
 def default_device() -> str:
-    """The first GPU, or the CPU if there is none."""
+    """Returns the first GPU, or the CPU if there is none."""
     return "/GPU:0" if tf.config.list_physical_devices("GPU") else "/CPU:0"
 
 
 def wants_xla(config: Config, agent: Agent, device: str) -> bool:
-    """What --xla means. auto: where it was faster (docs/performance.md): on a GPU, and for networks without images.
+    """Returns whether XLA compiles the learner's graph, as --xla says.
 
-    XLA cannot compile texts.
+    auto means yes where that was faster (docs/performance.md), on a GPU and for networks without images; XLA cannot
+    compile texts.
     """
     parts = leaves(agent.observation_space).values()
     if any(is_text(part) for part in parts):

@@ -1,4 +1,4 @@
-"""From a batch of unrolls to the losses and their gradients."""
+"""Computes the losses of a batch of unrolls and their gradients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from impala_tf.types import LossCosts, NetworkOutputs, Unroll
 
 
 def batch_losses(algorithm: Algorithm, agent: Agent, batch: Unroll, costs: LossCosts) -> Any:
-    """The algorithm's losses of a batch [T + 1, B, ...] under the agent's weights."""
+    """Returns the algorithm's losses of a batch [T + 1, B, ...] under the agent's weights."""
     rows = batch.env_outputs
     inputs = (rows.observation, rows.reward, last_actions(batch), rows.first, batch.core_state)
     outputs = NetworkOutputs(*agent.unroll(*inputs))
@@ -27,10 +27,10 @@ def batch_losses(algorithm: Algorithm, agent: Agent, batch: Unroll, costs: LossC
 def losses_and_gradients(
     algorithm: Algorithm, agent: Agent, batch: Unroll, costs: LossCosts
 ) -> tuple[Any, list[tf.Tensor]]:
-    """`batch_losses`, and the gradient of their total to each of the agent's variables.
+    """Returns `batch_losses`, and the gradient of their total to each of the agent's variables.
 
     Gradients are dense. TensorFlow gives an embedding's as slices, a list of rows in which a row may come twice: A3C
-    could not hand them on, and their global norm would not add up the rows that are the same.
+    could not hand slices on, and their global norm would not add up equal rows.
     """
     with tf.GradientTape() as tape:
         losses = batch_losses(algorithm, agent, batch, costs)
@@ -39,7 +39,7 @@ def losses_and_gradients(
 
 
 class GradientWorker:
-    """Gradients under the weights that `agent` has now: what an A3C worker computes."""
+    """Computes an A3C worker's gradients, under the weights that `agent` has now."""
 
     def __init__(self, algorithm: Algorithm, agent: Agent, xla: bool):
         self._algorithm = algorithm
@@ -48,13 +48,13 @@ class GradientWorker:
         self._function = tf.function(self._graph, autograph=False, jit_compile=xla)
 
     def gradients(self, groups: Unroll, hyperparameters: Hyperparameters) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """(the algorithm's statistics, a gradient per variable of the agent). groups: as the queue would give them."""
+        """Returns (the algorithm's losses, a gradient per variable of the agent). groups: a batch in groups."""
         inputs = [*tf.nest.flatten(groups), hyperparameters.as_tensor()]
         if self._call is None:
             self._call = direct_call(lambda *x: self._function(tf.nest.pack_sequence_as(groups, x[:-1]), x[-1]), inputs)
         outputs = self._call(inputs)
-        num_statistics = len(self._algorithm.statistics)
-        return outputs[:num_statistics], outputs[num_statistics:]
+        num_losses = len(self._algorithm.metric_names)
+        return outputs[:num_losses], outputs[num_losses:]
 
     def _graph(self, groups: Unroll, hyperparameters: tf.Tensor) -> list[tf.Tensor]:
         costs = Hyperparameters(*tf.unstack(hyperparameters)).costs

@@ -1,4 +1,4 @@
-"""The learner: a batch of unrolls makes one update of the weights."""
+"""Has the learner, which makes one update of the weights from each batch of unrolls."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,14 +24,14 @@ class Diverged(SettingError):
 
 
 class UpdateResult(NamedTuple):
-    """What an update leaves.
+    """An update returns this.
 
-    statistics: [len(Learner.statistics)] float32, the algorithm's and the gradient's norm.
+    metrics: [len(Learner.metric_names)] float32, the algorithm's losses and the gradient's norm.
     flat_weights: [num_parameters] float32, weights after the update.
-    is_finite: [] bool, whether the loss, the gradient and the new weights are.
+    is_finite: [] bool, whether losses, gradient and new weights are finite.
     """
 
-    statistics: tf.Tensor
+    metrics: tf.Tensor
     flat_weights: tf.Tensor
     is_finite: tf.Tensor
 
@@ -39,7 +39,7 @@ class UpdateResult(NamedTuple):
 class Learner:
     """Owns the weights, the optimizer and the counters.
 
-    statistics: names of what an update reports.
+    metric_names: names of `UpdateResult.metrics`, in order.
     hyperparameters: numbers of the next update; they may be replaced at any time.
     updates: number of batches learned from.
     environment_frames: number of frames in them; reset rows are not counted.
@@ -51,7 +51,7 @@ class Learner:
         self.agent = agent
         self.algorithm = algorithm
         self.device = device
-        self.statistics = (*algorithm.statistics, "gradient_norm")
+        self.metric_names = (*algorithm.metric_names, "gradient_norm")
         self.hyperparameters = optimizers.hyperparameters_of(config)
         self.optimizer = optimizers.make_optimizer(config, agent.keras_variables)
         self.updates = 0
@@ -66,7 +66,7 @@ class Learner:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next update."""
+        """Returns the learning rate of the next update."""
         return linear_decay(
             self.hyperparameters.learning_rate, self.environment_frames, self._config.total_environment_frames
         )
@@ -100,7 +100,7 @@ class Learner:
         return self._run(graph, [*losses, *gradients], num_steps)
 
     def _run(self, graph: Callable, tensors: list[tf.Tensor], num_steps: int) -> UpdateResult:
-        """Calls `graph` on the tensors and the hyperparameters of now, and counts."""
+        """Calls `graph` on the tensors and the present hyperparameters, and counts the update."""
         with tf.device(self.device):
             if self._finite_weights is None:
                 self._finite_weights = self.agent.flat_weights()
@@ -109,7 +109,7 @@ class Learner:
             if self._call is None:
                 self._call = direct_call(graph, inputs)
             result = UpdateResult(*self._call(inputs))
-            # To read a result is to wait for a GPU, too, which computes behind the caller's back; so times are real.
+            # A GPU computes after the call has returned. Reading a result waits for it, so measured times are right.
             if not result.is_finite.numpy():
                 self._take_back(result)
         self.updates += 1
@@ -118,10 +118,10 @@ class Learner:
         return result
 
     def _take_back(self, result: UpdateResult) -> None:
-        """Gives the agent the weights before the update; raises Diverged."""
+        """Gives the agent the weights from before the update, then raises Diverged."""
         self.has_diverged = True
         self.agent.assign_flat_weights(self._finite_weights)
-        values = zip(self.statistics, result.statistics.numpy(), strict=True)
+        values = zip(self.metric_names, result.metrics.numpy(), strict=True)
         wrong = [name for name, value in values if not np.isfinite(value)] or ["new weights"]
         raise Diverged(
             f"update {self.updates + 1} is not finite (its {', '.join(wrong)}); the "
@@ -130,13 +130,13 @@ class Learner:
         )
 
     def _update_graph(self, groups: Unroll, is_first: tf.Tensor, hyperparameters: tf.Tensor) -> UpdateResult:
-        """is_first: [] bool, whether there was no update before."""
+        """Computes an update from a batch. is_first: [] bool, whether there was no update before."""
         batch = join_groups(groups)
         rows = batch.env_outputs
-        # Returns are divided by a spread that knows this batch: the first one would be learned from as it is otherwise.
+        # The standard deviation of returns includes this batch; otherwise the first batch would have none.
         self.agent.update_return_statistics(rows, batch.task)
-        # The loss normalises observations as the actors did, whose statistics do not know this batch. The first batch
-        # is the exception: nobody had any, and rows that are not normalised would make the first update a wild one.
+        # The loss normalises observations as the actors did, whose statistics do not include this batch. Only the first
+        # batch is included: there were no statistics yet, and raw observations would make too large an update.
         self._update_observation_statistics(batch, is_first)
         inputs = Hyperparameters(*tf.unstack(hyperparameters))
         losses, gradients = losses_and_gradients(self.algorithm, self.agent, batch, inputs.costs)
@@ -157,13 +157,13 @@ class Learner:
     def _step(self, losses: list, gradients: list, hyperparameters: Hyperparameters) -> UpdateResult:
         norm = optimizers.step(self.optimizer, self.agent.keras_variables, gradients, hyperparameters)
         flat_weights = self.agent.flat_weights()
-        # Other statistics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
-        total = losses[self.statistics.index("total")]
+        # Other metrics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
+        total = losses[self.metric_names.index("total")]
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (total, norm, flat_weights)])
         return UpdateResult(tf.stack([*losses, norm]), flat_weights, is_finite)
 
     def _named_variables(self) -> dict[str, tf.Variable]:
-        """Everything that is saved of variables, by name."""
+        """Returns all variables that are saved, by name."""
         weights = self.agent.keras_variables
         named = dict(zip((f"weights/{name}" for name in state.names_of(weights)), weights, strict=True))
         statistics = self.agent.keras_statistics
@@ -172,7 +172,7 @@ class Learner:
         return named | {f"optimizer/{name}": variable for name, variable in of_optimizer.items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that an exact resume of the learner needs, by name; see `state.py`."""
+        """Returns everything that an exact resume of the learner needs, by name; see `state.py`."""
         return {name: np.asarray(variable.value) for name, variable in self._named_variables().items()} | {
             "format": np.asarray(state.FORMAT),
             "updates": np.asarray(self.updates),
@@ -180,7 +180,7 @@ class Learner:
         }
 
     def restore(self, arrays: dict[str, np.ndarray]) -> list[str]:
-        """The inverse of `state`, which also reads states of the version before.
+        """Inverts `state`; also reads states of the version before.
 
         Returns a line for each thing that did not fit: an optimizer with another --momentum.
         Raises KeyError or ValueError when the state belongs to another network.

@@ -1,4 +1,4 @@
-"""The optimizer, and the numbers of an update that may change while a run goes on."""
+"""Has the optimizer, and the numbers of an update that may change while a run goes on."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from impala_tf.types import LossCosts
 
 
 class Hyperparameters(NamedTuple):
-    """Inputs of the learner's graph, settings of the same names; a change needs no new trace.
+    """These settings are inputs of the learner's graph, so that a change needs no new trace.
 
     learning_rate: step size of the first update; it falls as `settings.learning.linear_decay` says.
     """
@@ -27,8 +27,8 @@ class Hyperparameters(NamedTuple):
         return LossCosts(entropy=self.entropy_cost, baseline=self.baseline_cost)
 
     def as_tensor(self) -> tf.Tensor:
-        """[5] float32. `Hyperparameters(*tf.unstack(tensor))` is the inverse."""
-        # From an array: TensorFlow keeps every Python float that it has made a tensor of, 800 bytes an update.
+        """Returns [5] float32. `Hyperparameters(*tf.unstack(tensor))` is the inverse."""
+        # TensorFlow keeps every Python float that becomes a tensor, 800 bytes an update, but not an array.
         return tf.convert_to_tensor(np.array(self, np.float32))
 
 
@@ -37,10 +37,10 @@ def hyperparameters_of(config: Config) -> Hyperparameters:
 
 
 def make_optimizer(config: Config, variables: list[keras.Variable]) -> keras.optimizers.RMSprop:
-    """RMSProp as TensorFlow 1 has it, which the paper used: the mean square starts at one, epsilon is inside the root.
+    """Makes TensorFlow 1's RMSProp, as in the paper: the mean square starts at one, and epsilon is inside the root.
 
-    Keras' differs in the start only, which is zero there (--initial_mean_square). Its learning rate and its epsilon
-    are variables, which `step` sets.
+    Keras' RMSProp differs in the start only, which is zero there (--initial_mean_square). Its learning rate and its
+    epsilon are variables, which `step` sets.
     """
     optimizer = keras.optimizers.RMSprop(config.learning_rate, rho=config.decay, momentum=config.momentum)
     optimizer.epsilon = keras.Variable(config.epsilon, trainable=False, name="epsilon")

@@ -1,4 +1,4 @@
-"""The learner's state by name: weights, statistics and the optimizer's variables, as arrays of a checkpoint.
+"""Names the learner's state, weights, statistics and the optimizer's variables, for the arrays of a checkpoint.
 
 Format 2 names a variable by its path, such as `weights/mlp_torso/dense/kernel.1` and
 `optimizer/velocity/mlp_torso/dense/kernel.1`. Keras counts layers of a kind over the whole process (dense, dense_1,
@@ -19,7 +19,7 @@ ROLES = ("velocity", "momentum")
 
 
 def names_of(variables: Sequence[keras.Variable]) -> list[str]:
-    """A name for each variable that is the same in every process."""
+    """Returns a name for each variable that is the same in every process."""
     counts: collections.Counter[str] = collections.Counter()
     names = []
     for variable in variables:
@@ -32,7 +32,7 @@ def names_of(variables: Sequence[keras.Variable]) -> list[str]:
 def optimizer_variables(
     optimizer: keras.optimizers.Optimizer, weights: Sequence[keras.Variable]
 ) -> dict[str, keras.Variable]:
-    """The optimizer's variables for the weights by role and the weight's name: velocity/NAME, momentum/NAME."""
+    """Returns the optimizer's variables for the weights by role and the weight's name: velocity/NAME, momentum/NAME."""
     found: dict[str, keras.Variable] = {}
     for role in ROLES:
         # They are in the order of the weights. Their own names are not enough: layers of the same name share them.
@@ -43,7 +43,7 @@ def optimizer_variables(
 
 
 def in_format_2(arrays: dict[str, np.ndarray], weight_names: list[str], statistic_names: list[str]) -> dict:
-    """Arrays of a checkpoint in either format, in format 2."""
+    """Returns the arrays of a checkpoint in format 2, whatever format they had."""
     if int(arrays.get("format", 1)) == FORMAT:
         return arrays
     renamed = {name: array for name, array in arrays.items() if "/" not in name}

@@ -1,4 +1,4 @@
-"""Keras networks behind one `Agent`."""
+"""Has the Keras networks behind one `Agent`."""
 
 from impala_tf.networks.agent import Agent
 from impala_tf.networks.cores import GRUCore, LSTMCore

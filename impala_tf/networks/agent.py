@@ -1,4 +1,4 @@
-"""The agent: torso, core and heads behind `initial_state`, `step` (acting) and `unroll` (learning)."""
+"""Puts torso, core and heads behind `initial_state`, `step` (acting) and `unroll` (learning) of one `Agent`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from impala_tf.types import EnvOutput, PolicyStep
 
 
 class Trunk:
-    """A torso and an optional core: observations, and the last action and reward, in; features out."""
+    """A trunk is a torso and an optional core. It makes features of observations, the last action and reward."""
 
     def __init__(self, torso: keras.layers.Layer, core: Core | None):
         self.torso = torso
@@ -32,15 +32,15 @@ class Trunk:
 
 
 class Agent:
-    """Policy and baseline over one or two trunks.
+    """An agent has a policy and a baseline over one or two trunks.
 
     With one trunk both heads share its features; with two the policy has the first and the baseline the second. The
     core states of the trunks stand side by side in one tensor [B, S]; S = 0 without a core.
 
-    distribution: distribution over the actions.
+    distribution: the `ActionDistribution` of the action space.
     policy_init_scale: factor of the policy head's initial weights.
     seed: seed of the heads' initial weights.
-    observation_statistics, return_statistics: what is kept for normalising (`normalisation.py`); None means nothing.
+    observation_statistics, return_statistics: statistics for normalising (`normalisation.py`); None means none.
 
     keras_variables, variables: the trained weights, as Keras variables and as TensorFlow's.
     keras_statistics, statistics: the variables of both statistics, in both forms. They are published, saved and
@@ -86,7 +86,7 @@ class Agent:
         self.step(observation, tf.zeros([1]), action, first, self.initial_state(1), seed)
 
     def _statistics_variables(self) -> list[keras.Variable]:
-        """Moments of observations, moments of returns, mean frames: checkpoints have this order."""
+        """Returns moments of observations, moments of returns and mean frames, in the order of checkpoints."""
         variables = []
         if self._observation_statistics:
             variables += self._observation_statistics.moments_variables
@@ -97,16 +97,16 @@ class Agent:
         return variables
 
     def initial_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
-        """[batch_size, S] float32 zeros, the core state before an episode."""
+        """Returns [batch_size, S] float32 zeros, the core state before an episode."""
         return tf.zeros([batch_size, self.state_size])
 
     def step(self, observation: Any, reward, last_action, first, core_state, seed) -> PolicyStep:
-        """One row of B environments.
+        """Acts at one row of B environments.
 
         observation: [B, ...] in the observation space's dtypes and form.
         reward: [B] float32, reward of the step into this row, unclipped.
         last_action: [B, ...] in the distribution's dtype, action of that step.
-        first: [B] bool, where the core state and the last action and reward are taken as zeros.
+        first: [B] bool; where it is True, the core state, the last action and the last reward are taken as zeros.
         core_state: [B, S] float32, state before this row.
         seed: [2] int32; the same seed chooses the same actions.
         Raises ValueError when a dtype, rank or known size is wrong.
@@ -126,7 +126,7 @@ class Agent:
         return PolicyStep(action, parameters, baseline, tf.concat(states, axis=-1) if self.state_size else core_state)
 
     def unroll(self, observation: Any, reward, last_action, first, core_state) -> tuple[tf.Tensor, tf.Tensor]:
-        """All rows of an unroll at once, as `step` would compute them one after the other.
+        """Computes all rows of an unroll at once, with the results that `step` would have one after the other.
 
         observation, reward, last_action, first: [T + 1, B, ...], rows of the inputs of `step`.
         core_state: [B, S] float32, state before row 0.
@@ -164,8 +164,10 @@ class Agent:
             check_tensor(f"observation {name}".rstrip(), given, dtype, [*leading, *element.shape])
 
     def _prepare(self, observation, reward, last_action, first) -> tuple[Any, list[tf.Tensor]]:
-        """What every trunk gets of N rows: the observation, without mask and normalised, and vectors [N, ...] for what
-        happened before it, which are none without --use_last_action_and_reward."""
+        """Returns the trunks' inputs at N rows: the observation, without mask and normalised, and a list of vectors.
+
+        The vectors [N, ...] are the last action and reward; the list is empty without --use_last_action_and_reward.
+        """
         observation = self._without_mask(observation)
         if self._observation_statistics:
             observation = self._observation_statistics.normalise(observation)
@@ -177,11 +179,11 @@ class Agent:
         return observation, [continues * clipped_reward, continues * self.distribution.encode(last_action)]
 
     def _apply_torso(self, trunk: Trunk, observation: Any, last_step: list[tf.Tensor]) -> tf.Tensor:
-        """What `_prepare` returned -> the trunk's features before its core, [N, F] float32."""
+        """Returns the trunk's features before its core, [N, F] float32, from what `_prepare` returned."""
         return tf.concat([trunk.torso(observation), *last_step], axis=-1)
 
     def _policy_parameters(self, features: tf.Tensor, observation: Any) -> tf.Tensor:
-        """[N, F] features -> [N, P]; actions that the observation's mask rules out have probability 0."""
+        """Maps features [N, F] to parameters [N, P]; actions that the mask rules out have probability 0."""
         parameters = self._policy_head(features)
         if not has_mask(self.observation_space):
             return parameters
@@ -200,7 +202,7 @@ class Agent:
         return tf.split(core_state, [trunk.state_size for trunk in self._trunks], axis=-1)
 
     def reward_scale(self, task: tf.Tensor) -> tf.Tensor | float:
-        """What the learner multiplies rewards by, [B] float32 for the tasks [B] int32.
+        """Returns the factor of the rewards in the learner, [B] float32 for the tasks [B] int32.
 
         With --normalise_returns it is 1 / the standard deviation of the task's discounted returns; otherwise 1.
         """
@@ -208,14 +210,14 @@ class Agent:
 
     @property
     def has_observation_statistics(self) -> bool:
-        """Whether observations are normalised or frames are centred."""
+        """Returns whether observations are normalised or frames are centred."""
         return self._observation_statistics is not None
 
     def update_return_statistics(self, rows: EnvOutput, task: tf.Tensor) -> None:
         """Takes the discounted returns of unrolls into their moments (--normalise_returns; else nothing happens).
 
         rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again; a `first` row has no
-            return. task: [B] int32, the task of each environment.
+            return. task: [B] int32, index of each environment's task.
         """
         if self._return_statistics:
             self._return_statistics.update(rows.discounted_return[1:], tf.logical_not(rows.first[1:]), task)
@@ -231,24 +233,24 @@ class Agent:
             self._observation_statistics.update(tf.nest.map_structure(lambda x: x[1:], observation))
 
     def flat_weights(self) -> tf.Tensor:
-        """All weights and statistics as one vector, [num_parameters] float32: the form in which they are published."""
+        """Returns all weights and statistics as one vector, [num_parameters] float32, which is published."""
         return tf.concat([tf.reshape(v, [-1]) for v in [*self.variables, *self.statistics]], axis=0)
 
     def assign_flat_weights(self, flat: tf.Tensor) -> None:
-        """The inverse of `flat_weights`."""
+        """Inverts `flat_weights`: gives the variables the values of the vector."""
         for variable, value in zip([*self.variables, *self.statistics], self._unflatten(flat), strict=True):
             variable.assign(value)
 
     def with_flat_weights(self, flat: tf.Tensor) -> keras.StatelessScope:
-        """A context in which the networks compute with the weights [num_parameters] and not with their variables.
+        """Returns a context in which the networks compute with the weights [num_parameters] instead of their variables.
 
-        So one graph serves any weights. In it variables are read by their `value`, as layers do.
+        So one graph serves any weights. Code in the context reads variables by their `value`, as layers do.
         """
         variables = [*self.keras_variables, *self.keras_statistics]
         return keras.StatelessScope(list(zip(variables, self._unflatten(flat), strict=True)))
 
     def _unflatten(self, flat: tf.Tensor) -> list[tf.Tensor]:
-        """The weights and statistics of a vector as `flat_weights` makes it, one by one, in their shapes."""
+        """Returns the weights and statistics of a vector as `flat_weights` makes it, one by one, in their shapes."""
         shapes = [v.shape for v in [*self.variables, *self.statistics]]
         pieces = tf.split(flat, [shape.num_elements() for shape in shapes])
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, shapes, strict=True)]

@@ -1,11 +1,11 @@
-"""Convolutions in the forms that a CPU computes fastest; the variables are those of the plain ones."""
+"""Computes convolutions in the forms that are fastest on a CPU, with the variables of plain convolutions."""
 
 import keras
 import tensorflow as tf
 
 
 class Convolution(keras.layers.Conv2D):
-    """Keras' Conv2D with the same variables; uint8 (frames) is divided by 255, other types become float32.
+    """This is Keras' Conv2D with the same variables; uint8 (frames) is divided by 255, other types become float32.
 
     [N, height, width, channels] -> [N, new height, new width, filters] float32.
 
@@ -26,7 +26,7 @@ class Convolution(keras.layers.Conv2D):
 
     @property
     def statistics(self) -> list:
-        """The mean frame and the number of frames behind it; none without `centred`."""
+        """Returns the mean frame and the number of frames behind it; none without `centred`."""
         return [self.mean_frame, self.num_frames] if self.centred else []
 
     def update_mean_frame(self, frames: tf.Tensor) -> None:
@@ -38,9 +38,9 @@ class Convolution(keras.layers.Conv2D):
         self.num_frames.value.assign(total)
 
     def convolution_op(self, inputs, kernel):
-        """What Keras calls for the convolution itself; it adds the bias."""
+        """Computes the convolution without the bias, which Keras adds to it."""
         if inputs.dtype == tf.uint8:
-            # The kernel is smaller than the frames, so it is what is divided. Frames need no gradient.
+            # Dividing the kernel is cheaper than dividing the frames. Frames need no gradient.
             kernel = kernel / 255.0
             outputs = super().convolution_op(tf.cast(inputs, tf.float32), kernel)
             if self.centred:  # A convolution is linear, so that of the mean frame is computed once.
@@ -52,7 +52,7 @@ class Convolution(keras.layers.Conv2D):
         return super().convolution_op(inputs, kernel)
 
     def _strides_in_blocks(self, inputs: tf.Tensor) -> bool:
-        """Whether `strided_convolution` computes this convolution."""
+        """Returns whether `strided_convolution` computes this convolution."""
         stride = self.strides[0]
         return (
             stride == self.strides[1] > 1
@@ -64,7 +64,7 @@ class Convolution(keras.layers.Conv2D):
 
 
 def strided_convolution(inputs: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
-    """A convolution without padding whose gradient to its inputs is computed in blocks of stride x stride pixels.
+    """Convolves without padding; the gradient to the inputs is computed in blocks of stride x stride pixels.
 
     inputs: [N, height, width, C] float32; only N may be unknown.
     kernel: [rows, columns, C, F] float32, rows and columns multiples of stride.
@@ -86,7 +86,7 @@ def strided_convolution(inputs: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf
             shape = [tf.shape(upstream)[0], height // stride, width // stride, block]
             blocks = tf.nn.conv2d_transpose(upstream, blocks_kernel, shape, strides=1, padding="VALID")
             pixels = tf.nn.depth_to_space(blocks, stride)
-            # Rows and columns that fill no block are under no kernel.
+            # The kernel does not reach rows and columns that fill no block.
             pixels = tf.pad(pixels, [[0, 0], [0, height % stride], [0, width % stride], [0, 0]])
             to_kernel = tf.raw_ops.Conv2DBackpropFilter(
                 input=inputs,

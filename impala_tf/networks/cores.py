@@ -1,4 +1,4 @@
-"""Recurrent cores. Their state is one tensor [B, S], so that it travels like any other row."""
+"""Has the recurrent cores. Their state is one tensor [B, S], so that it travels like any other row."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from impala_tf.support.checks import check_tensor
 
 
 class Core(keras.layers.Layer):
-    """A Keras cell over a row (`step`), and what it computes over an unroll (`unroll`), with the same variables.
+    """A core runs a Keras cell over one row (`step`) or over an unroll (`unroll`), with the same variables.
 
     cell: LSTMCell or GRUCell.
-    num_states: number of tensors [B, units] that the cell's state consists of; in ours they stand side by side.
+    num_states: number of tensors [B, units] in the cell's state; the core's state has them side by side.
 
     state_size: S, the size of the state.
     """
@@ -28,10 +28,13 @@ class Core(keras.layers.Layer):
         self.built = True
 
     def step(self, features: tf.Tensor, first: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One row.
+        """Computes one row.
 
-        features: [B, F] float32. first: [B] bool, where the state is taken as zeros. state: [B, S] float32, before
-        this row. Returns the output [B, units] and the state after this row [B, S], both float32.
+        features: [B, F] float32, features of the row.
+        first: [B] bool; where it is True, the state is taken as zeros.
+        state: [B, S] float32, state before this row.
+
+        Returns the output [B, units] and the state after this row [B, S], both float32.
         Raises ValueError when a dtype, rank or known size is wrong.
         """
         self._check_inputs(features, first, state, leading=first.shape[:1])
@@ -40,15 +43,15 @@ class Core(keras.layers.Layer):
         return output, tf.concat(states, axis=-1)
 
     def unroll(self, features: tf.Tensor, first: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-        """All rows of an unroll, as `step` would compute them one after the other.
+        """Computes all rows of an unroll, with the results that `step` would have one after the other.
 
-        features: [T, B, F] float32. first: [T, B] bool. state: [B, S] float32, before row 0.
+        features, first: [T, B, ...], inputs of `step` at each row. state: [B, S] float32, state before row 0.
         Returns the outputs [T, B, units] float32.
         Raises ValueError when a dtype, rank or known size is wrong.
         """
         self._check_inputs(features, first, state, leading=first.shape[:2])
-        # What does not depend on the row before is computed for all rows in one product, and so is its gradient. That
-        # the rest is a loop and not written out row by row is for XLA's sake (docs/performance.md).
+        # What does not depend on the row before is computed for all rows in one product, and so is its gradient. The
+        # rest is a loop and not written out row by row for XLA's sake (docs/performance.md).
         projected = self._project(features)
         continues = tf.cast(tf.logical_not(first), state.dtype)[:, :, tf.newaxis]
         weights = self._recurrent_weights()
@@ -67,15 +70,18 @@ class Core(keras.layers.Layer):
         check_tensor("state", state, tf.float32, [leading[-1], self.state_size])
 
     def _project(self, features: tf.Tensor) -> tf.Tensor:
-        """The part of the gates' inputs that comes from the features, [T, B, G]."""
+        """Returns the part of the gates' inputs that comes from the features, [T, B, G]."""
         raise NotImplementedError
 
     def _recurrent_weights(self) -> list[tf.Tensor]:
-        """The weights that `_advance` needs, read once for all rows."""
+        """Returns the weights that `_advance` needs, read once for all rows."""
         raise NotImplementedError
 
     def _advance(self, projected: tf.Tensor, states: list[tf.Tensor], weights: list[tf.Tensor]) -> tuple:
-        """The states after a row, the output first. projected: [B, G] float32. states: states before the row."""
+        """Returns the states after a row, the output first.
+
+        projected: [B, G] float32, result of `_project` at the row. states: states before the row.
+        """
         raise NotImplementedError
 
 
@@ -134,7 +140,7 @@ class GRUCore(Core):
 
 
 def make_core(core: str, units: int, seed: int) -> Core | None:
-    """The core that --core names: lstm, gru or none."""
+    """Makes the core that --core names: lstm, gru or none."""
     if core == "none":
         return None
     return {"lstm": LSTMCore, "gru": GRUCore}[core](units, seed)

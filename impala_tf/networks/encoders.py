@@ -1,4 +1,4 @@
-"""From an observation space to a torso: each part of a Dict or Tuple gets its own, the features are concatenated."""
+"""Makes a torso for an observation space; each part of a Dict or Tuple gets its own, and features are joined."""
 
 from collections.abc import Callable
 
@@ -23,11 +23,11 @@ from impala_tf.support.messages import with_place
 from impala_tf.support.own_code import own_function
 
 CONVOLUTIONS = {"shallow": SHALLOW, "nature": NATURE, "minatar": MINATAR}
-SEEDS_OF_A_PART = 1_000_003  # The seeds of the parts of an observation are so far apart.
+SEEDS_OF_A_PART = 1_000_003  # The seeds of two parts of an observation are so far apart.
 
 
 class OneHot(keras.layers.Layer):
-    """Numbers of a Discrete or MultiDiscrete space, [N, ...], as one-hot vectors side by side, [N, F] float32."""
+    """Maps numbers of a Discrete or MultiDiscrete space, [N, ...], to one-hot vectors side by side, [N, F] float32."""
 
     def __init__(self, space: gym.spaces.Discrete | gym.spaces.MultiDiscrete):
         super().__init__()
@@ -43,7 +43,7 @@ class OneHot(keras.layers.Layer):
 
 
 class Sequence(keras.layers.Layer):
-    """Layers that are applied one after the other."""
+    """Applies layers one after the other."""
 
     def __init__(self, *layers: keras.layers.Layer):
         super().__init__()
@@ -56,7 +56,7 @@ class Sequence(keras.layers.Layer):
 
 
 class NestTorso(keras.layers.Layer):
-    """A torso for each leaf of a nested observation, in the order of tf.nest.flatten; features stand side by side.
+    """Applies a torso to each leaf of a nested observation, in the order of tf.nest.flatten, and joins the features.
 
     The paper's DMLab agent has the leaves `frame` and `instruction`.
     """
@@ -73,9 +73,9 @@ class NestTorso(keras.layers.Layer):
 def make_torso(
     space: gym.Space, network: str, hidden_sizes: tuple[int, ...], activation: str, centre_frames: bool, seed: int
 ) -> keras.layers.Layer:
-    """The torso for an observation space: for a Dict or Tuple one for each part, `network_for` says which.
+    """Makes the torso for an observation space. Each part of a Dict or Tuple gets the torso that `network_for` names.
 
-    network: --network; module:function means what that function makes of the whole space.
+    network: --network; for module:function that function makes one torso for the whole space.
     hidden_sizes, activation: layer sizes and activation of the mlp.
     centre_frames: whether frames have their mean frame subtracted.
     seed: first seed of the initial weights; a torso uses fewer than 100 from there.
@@ -101,9 +101,11 @@ def make_torso(
 
 
 def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer:
-    """The layer that a function of the user's makes of an observation space, tried on two observations of zeros.
+    """Returns the layer that the user's function makes for a space, after a trial on two observations of zeros.
 
-    what: name of the function in messages. Raises SettingError when it fails or makes no layer, or when the layer
+    what: name of the function in messages.
+
+    Raises SettingError when it fails or makes no layer, or when the layer
     fails, makes anything but [N, F] float32, or has variables that are not trained.
     """
     try:
@@ -133,11 +135,11 @@ def own_torso(make: Callable, space: gym.Space, what: str) -> keras.layers.Layer
 
 
 def centred_convolutions(torso: keras.layers.Layer) -> dict[int, Convolution]:
-    """The convolutions of a torso that subtract the mean frame (--centre_frames).
+    """Returns the convolutions of a torso that subtract the mean frame (--centre_frames).
 
-    Each is the first layer of one part's torso; the keys are the places of these parts in tf.nest.flatten of the
-    observation. Without centred frames, and for a user's own torso, there are none.
+    Each is the first layer of one part's torso; the keys are the positions of these parts in
+    tf.nest.flatten of the observation. Without centred frames, and for a user's own torso, there are none.
     """
     torsos = torso.torsos if isinstance(torso, NestTorso) else [torso]
-    first_layers = {i: getattr(part, "first", None) for i, part in enumerate(torsos)}
+    first_layers = {i: getattr(part, "first_convolution", None) for i, part in enumerate(torsos)}
     return {i: layer for i, layer in first_layers.items() if isinstance(layer, Convolution) and layer.centred}

@@ -1,4 +1,4 @@
-"""From settings and spaces to an agent."""
+"""Makes an agent from settings and spaces."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def make_agent(
     torso_of: Callable | None = None,
     num_tasks: int = 1,
 ) -> Agent:
-    """A freshly initialised agent with the network that `config` describes. Networks read no settings behind here.
+    """Makes a freshly initialised agent with the network that `config` describes. No other network code reads settings.
 
     torso_of: function that makes a torso from the observation space, instead of --network.
     num_tasks: number of the run's tasks; --normalise_returns keeps a spread for each.

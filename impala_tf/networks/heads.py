@@ -1,4 +1,4 @@
-"""The policy's head."""
+"""Has the policy's head."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from impala_tf.spaces.distributions import ActionDistribution
 
 
 class PolicyHead:
-    """From features to the parameters of an action distribution.
+    """This head maps features to the parameters of an action distribution.
 
     The first P - F parameters are a linear function of the features; the last F, the free ones, are weights that are
     the same for every observation, such as the learned scale of a Box.
@@ -30,5 +30,5 @@ class PolicyHead:
 
 
 def with_free_parameters(made: tf.Tensor, free: tf.Tensor) -> tf.Tensor:
-    """[..., P - F], [F] -> [..., P] float32: the same free parameters behind those of every row."""
+    """Appends the free parameters [F] to those of every row, [..., P - F]. Returns [..., P] float32."""
     return tf.concat([made, tf.broadcast_to(free, tf.concat([tf.shape(made)[:-1], tf.shape(free)], axis=0))], axis=-1)

@@ -1,4 +1,4 @@
-"""Statistics of observations and returns, kept with the agent's weights: published, saved and exported like them."""
+"""Keeps statistics of observations and returns, which are published, saved and exported like weights."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from impala_tf.networks.torsos import as_images
 from impala_tf.spaces.observation_spaces import is_normalised, leaves
 from impala_tf.support.checks import check_tensor
 
-MAX_DEVIATIONS = 10.0  # Normalised values are clipped there.
+MAX_DEVIATIONS = 10.0  # Normalised values are clipped here.
 SMALLEST_VARIANCE = 1e-8
 
 
 class RunningMoments:
-    """Mean and variance over everything that it was shown (Chan et al. 1983, equal weight for every value).
+    """This keeps the mean and variance of all values ever given to it, with equal weights (Chan et al. 1983).
 
     shape: shape of one value.
-    count_shape: leading part of `shape`; each entry of it is counted by itself.
+    count_shape: leading part of `shape`; values are counted for each entry of it separately.
 
     mean, variance: `shape`, float32. count: `count_shape`, float32. None of them is trained. Before the first `update`
-    the mean is 0 and the variance 1, so that `normalise` does no more than to clip.
+    the mean is 0 and the variance 1, so that `normalise` only clips.
     """
 
     def __init__(self, shape: tuple[int, ...], name: str, count_shape: tuple[int, ...] = ()):
@@ -42,7 +42,9 @@ class RunningMoments:
     def update(self, values: tf.Tensor, valid: tf.Tensor) -> None:
         """Merges the moments of a batch into those of everything before.
 
-        values: [N, *shape], any numbers. valid: [N, *count_shape] bool, which of them count.
+        values: [N, *shape] of any number type, values of the batch.
+        valid: [N, *count_shape] bool, whether each value counts.
+
         Raises ValueError when a dtype, rank or known size is wrong.
         """
         check_tensor("values", values, None, [None, *self.mean.shape])
@@ -50,7 +52,7 @@ class RunningMoments:
         mean, variance, count = self.mean.value, self.variance.value, self.count.value
         values, weights = tf.cast(values, tf.float32), tf.cast(valid, tf.float32)
         num = tf.reduce_sum(weights, axis=0)
-        # A count is shared along the axes that a value has besides; this index adds them.
+        # Axes of a value behind count_shape share one count; this index adds these axes.
         more_axes = (..., *[tf.newaxis] * (mean.shape.rank - count.shape.rank))
         weights = (weights / tf.maximum(num, 1.0))[more_axes]
         batch_mean = tf.reduce_sum(weights * values, axis=0)
@@ -64,25 +66,25 @@ class RunningMoments:
         count.assign(count + num)
 
     def scale(self) -> tf.Tensor:
-        """1 / standard deviation, [*shape] float32; 1 for what has never varied, such as returns before the first
-        reward."""
+        """Returns 1 / standard deviation, [*shape] float32; 1 for what has never varied, such as returns of 0."""
         variance = self.variance.value
         return tf.where(variance > 0, tf.math.rsqrt(tf.maximum(variance, SMALLEST_VARIANCE)), 1.0)
 
     def normalise(self, values: tf.Tensor) -> tf.Tensor:
-        """[N, *shape] -> (value - mean) / standard deviation, clipped to +-MAX_DEVIATIONS; float32."""
+        """Maps values [N, *shape] to (value - mean) / standard deviation, clipped to +-MAX_DEVIATIONS; float32."""
         check_tensor("values", values, None, [None, *self.mean.shape])
         normalised = (tf.cast(values, tf.float32) - self.mean.value) * self.scale()
         return tf.clip_by_value(normalised, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 
 class ObservationStatistics:
-    """What torsos' inputs are normalised by: moments of numbers (--normalise_observations) and mean frames
-    (--centre_frames).
+    """These statistics normalise the torsos' inputs.
+
+    They are moments of numbers (--normalise_observations) and mean frames (--centre_frames).
 
     space: observation space without an action mask.
     normalise_numbers: whether numbers are normalised. Frames, which are bytes, keep their scale.
-    centred: for each torso its convolutions that subtract the mean frame, by the place of their part in
+    centred: convolutions of each torso that subtract the mean frame, by the position of their part in
         tf.nest.flatten of the observation (`encoders.centred_convolutions`).
     """
 
@@ -100,11 +102,11 @@ class ObservationStatistics:
 
     @property
     def frame_variables(self) -> list[keras.Variable]:
-        """Mean frames and their counts; there are none before the convolutions are built."""
+        """Returns the mean frames and their counts; there are none before the convolutions are built."""
         return [v for of_torso in self._centred for layer in of_torso.values() for v in layer.statistics]
 
     def normalise(self, observation: Any) -> Any:
-        """[N, ...] observations, with their numbers normalised; convolutions subtract the mean frames by themselves."""
+        """Normalises the numbers in observations [N, ...]; convolutions subtract the mean frames by themselves."""
         parts = tf.nest.flatten(observation)
         for i, moments in self._moments.items():
             parts[i] = moments.normalise(parts[i])
@@ -115,16 +117,16 @@ class ObservationStatistics:
         parts = tf.nest.flatten(observation)
         for of_torso in self._centred:
             for i, convolution in of_torso.items():
-                convolution.update_mean_frame(as_images(parts[i][-1]))  # One row is enough, for frames change little.
+                convolution.update_mean_frame(as_images(parts[i][-1]))  # One row is enough: frames change little.
         for i, moments in self._moments.items():
             values = tf.reshape(parts[i], [-1, *parts[i].shape[2:]])
             moments.update(values, tf.ones([tf.shape(values)[0]], tf.bool))
 
 
 class ReturnStatistics:
-    """Moments of discounted returns, for each task by itself (--normalise_returns).
+    """This keeps moments of discounted returns for each task separately (--normalise_returns).
 
-    One spread for all tasks would leave those with small returns without a gradient.
+    One standard deviation for all tasks would leave those with small returns without a gradient.
     """
 
     def __init__(self, num_tasks: int):
@@ -136,11 +138,15 @@ class ReturnStatistics:
         return self._moments.variables
 
     def scale(self, task: tf.Tensor) -> tf.Tensor:
-        """[B] int32 tasks -> [B] float32, 1 / the standard deviation of their returns; 1 before they varied."""
+        """Returns [B] float32, 1 / standard deviation of the returns of the tasks [B] int32; 1 before returns vary."""
         return tf.gather(self._moments.scale(), task)
 
     def update(self, discounted_return: tf.Tensor, valid: tf.Tensor, task: tf.Tensor) -> None:
-        """discounted_return: [T, B] float32. valid: [T, B] bool, which of them count. task: [B] int32.
+        """Merges the moments of a batch into those of everything before.
+
+        discounted_return: [T, B] float32, returns of the batch.
+        valid: [T, B] bool, whether each return counts.
+        task: [B] int32, index of each environment's task.
 
         Raises ValueError when a dtype, rank or known size is wrong.
         """

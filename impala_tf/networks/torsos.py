@@ -1,4 +1,4 @@
-"""Torsos: from one observation to features, [N, ...] -> [N, F] float32. They know nothing of time."""
+"""Has the torsos, which map observations [N, ...] to features [N, F] float32. They know nothing of time."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ from impala_tf.spaces.observation_spaces import has_channels_first
 
 
 class FanInTruncatedNormal(keras.initializers.Initializer):
-    """Truncated normal with stddev scale / sqrt(fan_in), the initialisation of the paper's networks (biases are 0).
+    """Draws from a truncated normal with stddev scale / sqrt(fan_in), as the paper's networks do (biases are 0).
 
     Keras' VarianceScaling would divide by the stddev that truncation leaves; this does not.
     """
@@ -28,14 +28,14 @@ class FanInTruncatedNormal(keras.initializers.Initializer):
 
 
 def dense(units: int, seed: int, activation: str | None = None, scale: float = 1.0) -> keras.layers.Dense:
-    """A fully connected layer with the paper's initialisation; `scale` multiplies its initial weights."""
+    """Returns a fully connected layer with the paper's initialisation; `scale` multiplies its initial weights."""
     return keras.layers.Dense(units, activation=activation, kernel_initializer=FanInTruncatedNormal(seed, scale))
 
 
 def _conv(
     filters: int, kernel: int, seed: int, strides: int = 1, padding: str = "valid", centred: bool = False
 ) -> Convolution:
-    """A convolution with square kernels and the paper's initialisation."""
+    """Returns a convolution with square kernels and the paper's initialisation."""
     initializer = FanInTruncatedNormal(seed)
     return Convolution(
         filters, kernel, strides=strides, padding=padding, kernel_initializer=initializer, centred=centred
@@ -43,17 +43,14 @@ def _conv(
 
 
 def as_floats(observation: tf.Tensor) -> tf.Tensor:
-    """The observation as float32; uint8 (frames) is divided by 255."""
+    """Returns the observation as float32; uint8 (frames) is divided by 255."""
     if observation.dtype == tf.uint8:
         return tf.cast(observation, tf.float32) / 255.0
     return tf.cast(observation, tf.float32)
 
 
 def as_images(observation: tf.Tensor) -> tf.Tensor:
-    """Images as [N, height, width, channels], also those with channels first, as ALE stacks its frames.
-
-    The dtype stays.
-    """
+    """Returns images as [N, height, width, channels], also of those with channels first (ALE). The dtype stays."""
     height, width, channels = observation.shape[1:]
     if has_channels_first(observation.shape[1:]):
         channels, height, width = height, width, channels
@@ -64,7 +61,7 @@ def as_images(observation: tf.Tensor) -> tf.Tensor:
 
 
 class MLPTorso(keras.layers.Layer):
-    """Fully connected layers on the flattened observation, each with the activation. [N, ...] -> [N, sizes[-1]]."""
+    """Applies fully connected layers with the activation to the flattened observation, [N, ...] -> [N, sizes[-1]]."""
 
     def __init__(self, sizes: tuple[int, ...], activation: str, seed: int):
         super().__init__()
@@ -77,7 +74,7 @@ class MLPTorso(keras.layers.Layer):
         return features
 
 
-# Each network: convolutions without padding as (filters, kernel size, stride), and the units of the fully connected
+# Each network has convolutions without padding, (filters, kernel size, stride), and the units of the fully connected
 # layer behind them.
 SHALLOW = (((16, 8, 4), (32, 4, 2)), 256)  # Figure 3, left.
 NATURE = (((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512)  # Mnih et al. 2015.
@@ -85,9 +82,10 @@ MINATAR = (((16, 3, 1),), 128)  # Young & Tian 2019.
 
 
 class ConvolutionalTorso(keras.layers.Layer):
-    """Convolutions with ReLU, then a fully connected layer with ReLU. [N, height, width, channels] -> [N, units].
+    """Applies convolutions with ReLU and a fully connected layer with ReLU, [N, height, width, channels] -> [N, units].
 
-    centred: whether the first convolution subtracts the mean frame. first: the convolution that sees the frames.
+    centred: whether the first convolution subtracts the mean frame.
+    first_convolution: the convolution that sees the frames.
     """
 
     def __init__(self, convolutions: tuple[tuple[int, int, int], ...], units: int, seed: int, centred: bool = False):
@@ -96,7 +94,7 @@ class ConvolutionalTorso(keras.layers.Layer):
             _conv(filters, kernel, seed + i, strides=stride, centred=centred and i == 0)
             for i, (filters, kernel, stride) in enumerate(convolutions)
         ]
-        self.first = self._convolutions[0]
+        self.first_convolution = self._convolutions[0]
         self._output = dense(units, seed + len(convolutions))
 
     def call(self, observation):
@@ -108,7 +106,7 @@ class ConvolutionalTorso(keras.layers.Layer):
 
 
 class ResidualBlock(keras.layers.Layer):
-    """x + Conv 3x3(ReLU(Conv 3x3(ReLU(x))))."""
+    """Computes x + Conv 3x3(ReLU(Conv 3x3(ReLU(x))))."""
 
     def __init__(self, filters: int, seed: int):
         super().__init__()
@@ -122,25 +120,25 @@ class ResidualBlock(keras.layers.Layer):
 
 
 class DeepTorso(keras.layers.Layer):
-    """Figure 3, right: three sections of Conv 3x3, MaxPool 3x3/2 and two residual blocks, then ReLU, FC 256 and ReLU.
+    """Figure 3, right, has three sections of Conv 3x3, MaxPool 3x3/2 and two residual blocks, then ReLU, FC 256, ReLU.
 
-    [N, height, width, channels] -> [N, 256]. centred, first: see `ConvolutionalTorso`.
+    It maps [N, height, width, channels] to [N, 256]. See `ConvolutionalTorso` for centred and first_convolution.
     """
 
     def __init__(self, seed: int, centred: bool = False):
         super().__init__()
         self._sections = []
         for i, filters in enumerate((16, 32, 32)):
-            first = seed + 5 * i
+            first_seed = seed + 5 * i
             self._sections.append(
                 [
-                    _conv(filters, 3, first, padding="same", centred=centred and i == 0),
+                    _conv(filters, 3, first_seed, padding="same", centred=centred and i == 0),
                     keras.layers.MaxPooling2D(3, strides=2, padding="same"),
-                    ResidualBlock(filters, first + 1),
-                    ResidualBlock(filters, first + 3),
+                    ResidualBlock(filters, first_seed + 1),
+                    ResidualBlock(filters, first_seed + 3),
                 ]
             )
-        self.first = self._sections[0][0]
+        self.first_convolution = self._sections[0][0]
         self._output = dense(256, seed + 15)
 
     def call(self, observation):
@@ -154,10 +152,10 @@ class DeepTorso(keras.layers.Layer):
 
 
 class InstructionEncoder(keras.layers.Layer):
-    """DMLab's language instruction: its words are hashed to 1000 buckets and embedded in 20 numbers each; an LSTM of 64
-    units reads them, and its last output is what counts.
+    """Encodes DMLab's language instructions, [N] string -> [N, 64].
 
-    [N] string -> [N, 64].
+    Words are hashed to 1000 buckets and embedded in 20 numbers each. An LSTM of 64 units reads them, and its last
+    output is the encoding.
     """
 
     NUM_BUCKETS = 1000

@@ -1,4 +1,4 @@
-"""The best weights of a run, with the scores that evaluations gave them."""
+"""Keeps the best weights of a run, with the scores that evaluations gave them."""
 
 import pathlib
 from collections.abc import Callable
@@ -12,10 +12,10 @@ BEST = "best.npz"  # The file's name among the checkpoints.
 
 
 class Best(NamedTuple):
-    """Where in the run the best weights were found, and how good they are.
+    """This says where in the run the best weights were found, and how good they are.
 
-    selection_score: the score that they were chosen by. It is the highest of many noisy ones, so it is too high.
-    score: the score of episodes with other seeds, played after the choice; None before they were played.
+    selection_score: score by which they were chosen. It is the highest of many noisy ones, so it is too high.
+    score: score of episodes with other seeds, played after the choice; None before they were played.
     """
 
     environment_frames: int
@@ -24,7 +24,7 @@ class Best(NamedTuple):
     score: float | None = None
 
     def description(self) -> dict:
-        """What an export says of its weights. score: the selection's where no episodes were played after the choice."""
+        """Returns what an export says of its weights; its score is the selection's where there is no other."""
         score = self.selection_score if self.score is None else self.score
         return dict(
             score=score,
@@ -35,14 +35,14 @@ class Best(NamedTuple):
 
 
 class BestWeights:
-    """The file with the best weights and, in `best`, what is known of them; None before the first evaluation."""
+    """This is the file with the best weights. `best` describes them; it is None before the first evaluation."""
 
     def __init__(self, directory: pathlib.Path):
         self._path = directory / BEST
         self.best: Best | None = None
 
     def resume(self, warn: Callable[[str], None]) -> None:
-        """Takes what an earlier part of the run kept. warn: a function that gets a line when that is damaged."""
+        """Reads the file from before the run was resumed. warn: function that gets a line when it is damaged."""
         if not self._path.exists():
             return
         try:
@@ -52,7 +52,7 @@ class BestWeights:
             warn(f"{self._path} is damaged ({error}); the best weights are sought anew")
 
     def keep(self, best: Best, flat_weights: np.ndarray) -> None:
-        """flat_weights: [W] float32, all weights of the agent."""
+        """Keeps these weights as the best. flat_weights: [num_parameters] float32, all weights of the agent."""
         write_npz(self._path, dict(flat_weights=flat_weights), best._asdict())
         self.best = best
 
@@ -62,7 +62,7 @@ class BestWeights:
         self.keep(self.best._replace(score=score), self.flat_weights())
 
     def flat_weights(self) -> np.ndarray:
-        """The weights that were kept. Raises DamagedFileError."""
+        """Returns the weights that were kept. Raises DamagedFileError."""
         return read_npz(self._path)[0]["flat_weights"]
 
 

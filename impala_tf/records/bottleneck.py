@@ -1,13 +1,13 @@
-"""Where a run's time went, in plain words: who waited for whom, and which setting would change it."""
+"""Says where a run's time went: who waited for whom, and which setting would change it."""
 
 from typing import NamedTuple
 
-# A side that waits for less than this part of its time is the one that the other side waits for.
+# A side that waits for a smaller share of its time than this is the one that limits the run.
 LONG_WAIT = 0.3
 
 
 class Seconds(NamedTuple):
-    """Seconds of each kind of work and waiting, summed over the run and over all actors.
+    """These are the seconds of each kind of work and waiting, summed over the run and over all actors.
 
     wait: the learner waits for a batch; in A3C the workers wait for the shared weights.
     update: the learner learns from a batch; in A3C the workers apply gradients to the shared weights.
@@ -30,9 +30,9 @@ class Seconds(NamedTuple):
 
 
 def explain(seconds: Seconds, rows_per_call: int, batch_size: int, architecture: str = "impala") -> str:
-    """Two lines: the figures, and which part is the limit and what to try.
+    """Returns two lines: the figures, and which part is the limit and what to try.
 
-    rows_per_call: the number of environments in one policy call. batch_size: the number of unrolls in a batch.
+    rows_per_call: number of environments in one policy call. batch_size: number of unrolls in a batch.
     """
     if seconds.wait + seconds.update == 0:
         return "no update was timed"
@@ -73,7 +73,7 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int, architecture:
 
 
 def explain_workers(seconds: Seconds, rows_per_call: int) -> str:
-    """The same two lines for A3C, where the workers do everything."""
+    """Returns these two lines for A3C, where the workers do everything."""
     if seconds.update == 0:
         return "no update was timed"
     parts = {

@@ -1,6 +1,6 @@
-"""Checkpoints: one file each, with the arrays of the learner and a JSON text with the Python side of the run.
+"""Writes checkpoints, one file each, with the arrays of the learner and a JSON text for the Python side of the run.
 
-See files.py for how they are written and read: a crash leaves either the old set of files or the new one.
+files.py writes and reads them: a crash leaves either the old set of files or the new one.
 """
 
 import pathlib
@@ -14,11 +14,10 @@ from impala_tf.records.files import DamagedFileError, read_npz, write_npz
 
 
 class Checkpoints:
-    """The checkpoints of one log directory, of which the newest `keep` stay.
+    """These are the checkpoints of one log directory, of which the newest `keep` stay.
 
-    every_secs, every_updates: the distance between two checkpoints; 0 turns either off.
-    first_after_secs: the time from the first update to the first checkpoint of a new run; None means that it comes as
-        late as the others.
+    every_secs, every_updates: distance between two checkpoints; 0 turns either off.
+    first_after_secs: time from the first update to the first checkpoint of a new run; None means `every_secs`.
     """
 
     def __init__(
@@ -39,12 +38,12 @@ class Checkpoints:
         self._last_updates = 0
 
     def paths(self) -> list[pathlib.Path]:
-        """The files, oldest first."""
+        """Returns the files, oldest first."""
         found = [p for p in self._directory.glob("checkpoint-*.npz") if re.fullmatch(r"checkpoint-\d+", p.stem)]
         return sorted(found, key=_number)
 
     def due(self, updates: int) -> bool:
-        """Whether it is time to save. To be asked after every update."""
+        """Returns whether it is time to save. The learner asks after every update."""
         now = time.monotonic()
         self._first_update_secs = now if self._first_update_secs is None else self._first_update_secs
         first = self._first_after_secs is not None and now - self._first_update_secs >= self._first_after_secs
@@ -52,7 +51,7 @@ class Checkpoints:
         return first or by_time or 0 < self._every_updates <= updates - self._last_updates
 
     def save(self, updates: int, arrays: dict[str, np.ndarray], info: dict) -> pathlib.Path:
-        """Writes checkpoint-UPDATES.npz and removes what is older than the newest `keep`.
+        """Writes checkpoint-UPDATES.npz and removes all but the newest `keep`.
 
         Raises FloatingPointError when an array is not finite, before anything is written.
         """
@@ -61,7 +60,7 @@ class Checkpoints:
                 raise FloatingPointError(f"update {updates}: {name} is not finite; the checkpoints before are kept")
         path = self._directory / f"checkpoint-{updates:010d}.npz"
         write_npz(path, arrays, info)
-        # A higher number can only be a damaged one that this run has passed over: it must not count as the newest.
+        # A checkpoint with a higher number was damaged, so this run skipped it; it must not count as the newest.
         sound = [p for p in self.paths() if _number(p) <= updates]
         for old in sound[: -self._keep]:
             old.unlink()

@@ -1,4 +1,4 @@
-"""The evaluations during training: rows of evaluations.csv and points of TensorBoard."""
+"""Records the evaluations during training, in evaluations.csv and TensorBoard."""
 
 import pathlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ COLUMNS = (
 
 
 class Evaluations:
-    """Writes them from the evaluator's thread. tasks: the ids of the run's tasks."""
+    """Writes the evaluations from the evaluator's thread. tasks: ids of the run's tasks."""
 
     def __init__(self, path: pathlib.Path, tensorboard: TensorBoardWriter, tasks: Sequence[str]):
         self._path = path
@@ -21,7 +21,7 @@ class Evaluations:
         self._tasks = tasks
 
     def record(self, environment_frames: int, updates: int, task: str, statistics: dict[str, Any]) -> None:
-        """statistics: those of the episodes of one task, see `playing.episode_statistics`."""
+        """Writes the row of one task. statistics: result of `playing.episode_statistics`."""
         low, high = statistics["interval_95"]
         numbers = [f"{x:.6g}" for x in (statistics["mean"], statistics["standard_error"], low, high)]
         append_rows(
@@ -31,6 +31,6 @@ class Evaluations:
         self._tensorboard.add_scalars(environment_frames, {f"evaluation/mean_return{suffix}": statistics["mean"]})
 
     def is_complete(self, environment_frames: int) -> bool:
-        """Whether every task has a row after so many frames, written now or before the run was resumed."""
+        """Returns whether every task has a row after so many frames, written now or before the run was resumed."""
         rows = read_rows(self._path)
         return {row["task"] for row in rows if int(row["environment_frames"]) == environment_frames} == set(self._tasks)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and .npz files that are read without trusting them."""
+"""Writes files whole or not at all, and reads .npz files without trusting them."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ class DamagedFileError(Exception):
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
-    """A file to write into that takes the place of `path` when the block ends, and leaves nothing when it fails.
+    """Opens a file that takes the place of `path` when the block ends, and leaves nothing when it fails.
 
     The bytes are on the disk before the name is: after a crash `path` holds either the old content or the new one.
     """
@@ -36,7 +36,7 @@ def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Replaces the file's text. What is no regular file, such as /dev/stdout, is written to as it is."""
+    """Replaces the file's text. A path that is no regular file, such as /dev/stdout, is written to directly."""
     if path.exists() and not path.is_file():
         path.write_text(text)
         return
@@ -47,7 +47,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray], info: dict[str, Any]) -> None:
     """Writes arrays, and a JSON object beside them, as a zip that `numpy.load` opens too.
 
-    arrays: arrays of any name but "info".
+    arrays: arrays by name; no name may be "info".
     """
     assert _INFO not in arrays
     with replacing(path) as file:
@@ -55,7 +55,7 @@ def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray], info: dict[str,
 
 
 def read_npz(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, info) as `write_npz` wrote them. The zip's checksums tell a damaged file; pickles are never loaded.
+    """Returns (arrays, info) as `write_npz` wrote them. Checksums tell a damaged file; pickles are never loaded.
 
     Raises DamagedFileError when the file is missing, damaged or of another kind.
     """

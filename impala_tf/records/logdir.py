@@ -1,4 +1,4 @@
-"""The log directory: what is in it, whether a run may use it, and how it is resumed."""
+"""Checks whether a run may use a log directory, and resumes from it."""
 
 import contextlib
 import datetime
@@ -19,13 +19,13 @@ BEST_MODEL = "best_model"
 
 
 class LogDir:
-    """A log directory that was checked before anything is written into it.
+    """This log directory was checked before anything is written into it.
 
-    path: the directory. checkpoints: the directory of its checkpoints.
-    checkpoint: (arrays, info) to resume from; None means a new run.
-    warn: a function that gets one line for each damaged checkpoint that is passed over, and for changed settings.
+    path: path of the directory. checkpoints: path of its directory of checkpoints.
+    checkpoint: (arrays, info) from which the run goes on; None means a new run.
+    warn: function that gets one line for each damaged checkpoint that is passed over, and for changed settings.
 
-    Raises SettingError when it cannot be written, belongs to another network, or has only damaged checkpoints.
+    Raises SettingError when the directory cannot be written, fits another network, or has only damaged checkpoints.
     """
 
     def __init__(self, config: Config, warn: Callable[[str], None]):

@@ -22,13 +22,13 @@ TENSORBOARD_EPISODES = 100  # TensorBoard gets at most so many single episodes p
 
 
 class Metrics:
-    """Collects from the threads of a run, writes from the main thread.
+    """Collects what the threads of a run measure, and writes it in the main thread.
 
-    logdir: the directory of the files.
-    names: the names of the learner's statistics, in the order of its vector.
-    tasks: the ids of the run's tasks.
-    evaluations: the rows of the evaluations during training.
-    trace: a context manager by the name of a timed block, while a profile is taken; see profile.py.
+    logdir: directory of the files.
+    names: names of the learner's metrics, in the order of `UpdateResult.metrics`.
+    tasks: ids of the run's tasks.
+    evaluations: writer of the evaluations during training.
+    trace: function that makes a context of the name of a timed block, while a profile is taken; see profile.py.
     """
 
     def __init__(self, logdir: pathlib.Path, names: tuple[str, ...], tasks: tuple[str, ...] = ("",)):
@@ -51,21 +51,21 @@ class Metrics:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training since the first update, over all parts of a resumed run; start-up is not in it."""
+        """Returns seconds since the first update, including those before the run was resumed, without start-up."""
         return self._seconds_before + self.seconds_here
 
     @property
     def seconds_here(self) -> float:
-        """The part of `seconds` in this process."""
+        """Returns the part of `seconds` in this process."""
         return 0.0 if self._first_update is None else time.perf_counter() - self._first_update
 
     def mean_return(self) -> float:
-        """The mean of the last 100 episodes; nan before the first. With several tasks it is the mean of their means."""
+        """Returns the mean of the last 100 returns, with several tasks the mean of their means; nan before any."""
         with self._lock:
             return self._recent.mean()
 
     def mean_returns(self) -> dict[str, float]:
-        """The mean of the last 100 episodes of each task."""
+        """Returns the mean return of the last 100 episodes of each task."""
         with self._lock:
             return self._recent.means()
 
@@ -86,14 +86,14 @@ class Metrics:
                 self._totals[name] += seconds
 
     def total_seconds(self, name: str) -> float:
-        """The sum over all blocks that began after the first update; before it everybody waits for compilation."""
+        """Returns the seconds of blocks that began after the first update; before it all wait for compilation."""
         with self._lock:
             return self._totals[name]
 
     def record(
-        self, environment_frames: int, updates: int, learning_rate: float, batch: BatchStatistics, statistics: Array
+        self, environment_frames: int, updates: int, learning_rate: float, batch: BatchStatistics, metrics: Array
     ) -> None:
-        """Takes in an update. The counts and the rate are those after it.
+        """Records an update. The counts and the rate are those after it.
 
         The policy lag is the number of updates between the acting weights and those that the update began with.
         """
@@ -102,7 +102,7 @@ class Metrics:
             if self._first_update is None:
                 self._first_update = time.perf_counter()
             self._position = Position(environment_frames, updates, learning_rate)
-            self._interval.statistics.append(statistics)
+            self._interval.metrics.append(metrics)
             self._interval.values["policy_lag_mean"].append(float(lags.mean()))
             self._interval.values["policy_lag_max"].append(float(lags.max()))
             self.last_lag = float(lags.mean())
@@ -114,7 +114,7 @@ class Metrics:
     def write_row(self, queue_size: int) -> dict[str, float] | None:
         """Writes one row over all that was recorded since the last, and returns it; None when nothing was."""
         with self._lock:
-            if not self._interval.statistics:
+            if not self._interval.metrics:
                 return None
             interval, position = self._interval, self._position
             self._interval = Interval()
@@ -150,7 +150,7 @@ class Metrics:
         return row | interval.columns(self._names)
 
     def _write_summaries(self, row: dict[str, float], interval: Interval) -> None:
-        """Writes the row; in the place of its means over episodes stand single episodes."""
+        """Writes the row, with single episodes in the place of its means over episodes."""
         frames = int(row["environment_frames"])
         skipped = ("environment_frames", "episode_return", "episode_length")
         scalars = {name: value for name, value in row.items() if name not in skipped and not np.isnan(value)}
@@ -165,7 +165,7 @@ class Metrics:
         self._tensorboard.add_text(self._position.environment_frames, name, text)
 
     def state(self) -> dict:
-        """What a checkpoint needs so that the statistics go on, as JSON."""
+        """Returns what a checkpoint needs so that the records go on, as JSON."""
         with self._lock:
             return dict(seconds=self.seconds, episodes=self.episodes, recent_returns=self._recent.state())
 

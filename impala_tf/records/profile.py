@@ -1,4 +1,4 @@
-"""A trace of some seconds of a run, for TensorBoard's profiler or ui.perfetto.dev; see docs/performance.md."""
+"""Traces some seconds of a run, for TensorBoard's profiler or ui.perfetto.dev; see docs/performance.md."""
 
 import pathlib
 
@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from impala_tf.records.metrics import Metrics
 
-START_SECS = 1.0  # The trace begins so long after this process' first update,
-SECS = 2.0  # and is so long: a second of CartPole makes some MiB.
+START_SECS = 1.0  # The trace begins so long after this process' first update.
+SECS = 2.0  # The trace is so long; a second of CartPole makes some MiB.
 
 
 class Profile:
-    """A trace that `tick`, called now and then, starts and ends.
+    """A profile is a trace that `tick`, called now and then, starts and ends.
 
     TensorFlow's own ops are in the trace, and every block that `Metrics.timer` times, by its name.
     """

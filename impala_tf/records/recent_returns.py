@@ -1,4 +1,4 @@
-"""The returns of the last episodes of each task."""
+"""Keeps the returns of the last episodes of each task."""
 
 import collections
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from impala_tf.environments import suites
 from impala_tf.environments.suites import Normalised
 from impala_tf.experience.batch_statistics import BatchStatistics
 
-WINDOW = 100  # Episodes in the running mean, as in CartPole-v1's definition of solved.
+WINDOW = 100  # The running mean has so many episodes, as in CartPole-v1's definition of solved.
 
 
 class RecentReturns:
@@ -25,18 +25,18 @@ class RecentReturns:
             returns.extend(batch.returns[batch.tasks == index].tolist())
 
     def means(self) -> dict[str, float]:
-        """The mean of each task's last 100 returns, nan before its first episode has ended."""
+        """Returns the mean of each task's last 100 returns; nan before its first episode has ended."""
         return {
             task: float(np.mean(returns)) if returns else float("nan") for task, returns in self._returns.items()
         }  # fmt: skip
 
     def mean(self) -> float:
-        """The mean over the tasks that an episode of has ended, nan before the first."""
+        """Returns the mean over the tasks of which an episode has ended; nan before the first."""
         means = list(self._means_so_far().values())
         return float(np.mean(means)) if means else float("nan")
 
     def normalised(self) -> Normalised:
-        """Normalised scores over the tasks that an episode of has ended, nan before the first; see `summarise`."""
+        """Returns normalised scores over the tasks of which an episode has ended; nan before the first."""
         means = self._means_so_far()
         return suites.summarise(means) if means else Normalised(*[float("nan")] * len(Normalised._fields))
 

@@ -11,17 +11,17 @@ from impala_tf.types import Array
 
 EPISODE_COLUMNS = ("environment_frames", "actor", "task", "episode_return", "episode_length")
 
-# The columns secs/NAME: seconds of the learner per update and, from "weights" on, of the actors per unroll.
+# The columns secs/NAME have seconds of the learner per update and, from "weights" on, of the actors per unroll.
 TIMES = (
     "wait", "batch", "update", "weights", "turn", "act", "environment", "put", "gradient",
 )  # fmt: skip
 
-# What the values of an interval become one number by; all others by their mean.
+# These functions make one number of a column's values in an interval; all other columns take the mean.
 _REDUCTIONS = {"ratio_max": np.max, "ratio_min": np.min, "policy_lag_max": np.max}
 
 
 class Position(NamedTuple):
-    """How far the run was after an update. learning_rate: the rate of the next one."""
+    """This is how far the run was after an update. learning_rate: rate of the next update."""
 
     environment_frames: int
     updates: int
@@ -29,32 +29,32 @@ class Position(NamedTuple):
 
 
 class Interval:
-    """What was recorded since the last row.
+    """An interval holds what was recorded since the last row.
 
-    statistics: the learner's vector of each update.
-    values: other numbers by column.
-    batches: the environment frames after each batch in which episodes ended, and the batch's statistics.
+    metrics: `UpdateResult.metrics` of each update.
+    values: other numbers, by column.
+    batches: environment frames after each batch in which episodes ended, and the batch's statistics.
     """
 
     def __init__(self) -> None:
-        self.statistics: list[Array] = []
+        self.metrics: list[Array] = []
         self.values: dict[str, list[float]] = collections.defaultdict(list)
         self.batches: list[tuple[int, BatchStatistics]] = []
 
     def returns(self) -> list[float]:
-        """The returns of the episodes that ended, in their order."""
+        """Returns the returns of the episodes that ended, in their order."""
         return [float(x) for _, batch in self.batches for x in batch.returns]
 
     def lengths(self) -> list[float]:
-        """The lengths of the same episodes, in agent steps."""
+        """Returns the lengths of the same episodes, in agent steps."""
         return [float(x) for _, batch in self.batches for x in batch.lengths]
 
     def columns(self, names: Sequence[str]) -> dict[str, float]:
-        """One number for each column of which an interval has many values; nan where it has none.
+        """Returns one number for each column that has many values in an interval; nan where it has none.
 
-        names: the names of the learner's statistics, in the order of its vector.
+        names: names of the learner's metrics, in the order of `UpdateResult.metrics`.
         """
-        matrix = np.stack([np.asarray(vector) for vector in self.statistics])
+        matrix = np.stack([np.asarray(vector) for vector in self.metrics])
         columns = {name: matrix[:, i] for i, name in enumerate(names)}
         others = ("policy_lag_mean", "policy_lag_max", *(f"secs/{name}" for name in TIMES))
         columns |= {name: np.array(self.values[name]) for name in others}
@@ -64,7 +64,7 @@ class Interval:
         }
 
     def episode_rows(self, tasks: Sequence[str]) -> list[list]:
-        """A row of `EPISODE_COLUMNS` for each episode. tasks: the ids of the run's tasks."""
+        """Returns a row of `EPISODE_COLUMNS` for each episode. tasks: ids of the run's tasks."""
         rows = []
         for frames, batch in self.batches:
             columns = (batch.actors, batch.tasks, batch.returns, batch.lengths)
@@ -74,5 +74,5 @@ class Interval:
 
 
 def as_text(row: dict[str, float]) -> list:
-    """The row's values as they stand in metrics.csv."""
+    """Returns the row's values as they stand in metrics.csv."""
     return [f"{value:.6g}" if isinstance(value, float) else value for value in row.values()]

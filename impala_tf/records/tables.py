@@ -1,4 +1,4 @@
-"""CSV files that grow row by row while a run goes on."""
+"""Writes CSV files that grow row by row while a run goes on."""
 
 import csv
 import pathlib
@@ -44,7 +44,7 @@ def _add_columns(path: pathlib.Path, columns: Sequence[str], missing: Sequence[s
 
 
 def read_rows(path: pathlib.Path) -> list[dict[str, str]]:
-    """The rows by column; a file that does not exist has none."""
+    """Returns the rows by column; a file that does not exist has none."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
@@ -54,7 +54,7 @@ def read_rows(path: pathlib.Path) -> list[dict[str, str]]:
 def drop_rows_after(path: pathlib.Path, environment_frames: int) -> None:
     """Drops the rows of later frames, and a last row that was not written to its end.
 
-    They belong to updates that came after the checkpoint that a run is resumed from, and will be made again.
+    They belong to updates after the checkpoint from which a run is resumed; these updates will be made again.
     """
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     if not lines:

@@ -1,4 +1,4 @@
-"""TensorBoard's event files. Its own writer takes a whole row at once; tf.summary would be an op for each number."""
+"""Writes TensorBoard's event files. Its own writer takes a row at once; tf.summary would be an op for each number."""
 
 import pathlib
 import time
@@ -10,7 +10,7 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DataType
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-# The pages' groups of the columns; a column that is not here stands under "run".
+# Columns stand in these groups on TensorBoard's pages; a column that is not here stands in "run".
 _GROUPS = {
     "losses": ("total", "policy_gradient", "baseline", "entropy", "gradient_norm"),
     "policy": ("mean_entropy", "ratio_mean", "ratio_max", "ratio_min", "ratio_clipped_fraction"),
@@ -21,7 +21,7 @@ _TAGS = {name: f"{group}/{name}" for group, names in _GROUPS.items() for name in
 
 
 def tag_of(column: str) -> str:
-    """GROUP/COLUMN; a column whose name has a slash is its own tag."""
+    """Returns GROUP/COLUMN; a column whose name has a slash is its own tag."""
     return column if "/" in column else _TAGS.get(column, f"run/{column}")
 
 
@@ -32,7 +32,7 @@ class TensorBoardWriter:
         self._writer = EventFileWriter(str(logdir))
 
     def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """scalars: numbers by column."""
+        """Adds one point for each column. scalars: numbers by column."""
         values = [Summary.Value(tag=tag_of(name), simple_value=value) for name, value in scalars.items()]
         self._add(step, summary=Summary(value=values))
 

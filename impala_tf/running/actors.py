@@ -21,7 +21,7 @@ from impala_tf.types import ArraySpec
 
 
 def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
-    """What the unrolls of an agent look like."""
+    """Returns what the unrolls of an agent look like."""
     space, distribution = agent.observation_space, agent.distribution
     action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
     observation = tf.nest.map_structure(lambda x: ArraySpec(x.shape, x.dtype), zeros(space))
@@ -29,21 +29,21 @@ def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
 
 
 def unrolls_at_once(config: Config) -> int:
-    """How many unrolls an actor makes at once."""
+    """Returns how many unrolls an actor makes at once."""
     if config.envs_per_step:
         return 1  # Environments that are handed out in parts end their unrolls one by one.
     return config.num_envs_per_actor * (config.num_actors if config.architecture == "a2c_sync_step" else 1)
 
 
 def rows_per_call(config: Config) -> int:
-    """Environments in one actor's policy call."""
+    """Returns environments in one actor's policy call."""
     return config.envs_per_step or unrolls_at_once(config)
 
 
 def make_actors(
     config: Config, seed: int, graph_of: Callable[[int], ActingGraph], group: int, at_once: int
 ) -> list[BaseActor]:
-    """The actors with their environments.
+    """Makes the actors with their environments.
 
     graph_of: graph in which an actor acts, from its index.
     group: number of unrolls in an element of the queue.
@@ -63,7 +63,7 @@ def make_actors(
 def make_acting_graphs(
     config: Config, make_new_agent: Callable[[], Agent], weights: WeightStore, spec: UnrollSpec
 ) -> Callable[[int], ActingGraph]:
-    """The graph in which an actor acts, from the actor's index: all actors share one.
+    """Makes the graph in which an actor acts, from the actor's index: all actors share one.
 
     A3C's workers have one each, whose agent also computes the worker's gradients.
     """
@@ -81,7 +81,7 @@ def make_acting_graphs(
 
 
 def concurrent_actors(config: Config, vectorization: str) -> int:
-    """How many actors may act at the same time, see --concurrent_actors."""
+    """Returns how many actors may act at the same time, see --concurrent_actors."""
     if config.concurrent_actors:
         return config.concurrent_actors
     # Environments in other processes or threads, and actors that wait for each other's requests, do not hold Python's
@@ -92,7 +92,7 @@ def concurrent_actors(config: Config, vectorization: str) -> int:
 
 
 def make_policy(config: Config, make_new_agent: Callable[[], Agent], weights: WeightStore) -> Policy:
-    """The policy in an acting graph."""
+    """Makes the policy in an acting graph."""
     with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
         if not config.dynamic_batching:
             return LocalPolicy(make_new_agent())

@@ -46,17 +46,15 @@ class Run(NamedTuple):
 
     @property
     def going(self) -> bool:
-        """Whether nobody has stopped the run and its budget is not used."""
+        """Returns whether nobody has stopped the run and its budget is not used."""
         return not self.crew.stopping and self.learner.environment_frames < self.config.total_environment_frames
 
 
-def after_update(run: Run, result: UpdateResult, statistics: BatchStatistics) -> None:
+def after_update(run: Run, result: UpdateResult, fresh: BatchStatistics) -> None:
     """Publishes the new weights, records the update, and saves a checkpoint when one is due."""
     learner = run.learner
     run.weights.publish(learner.updates, result.flat_weights)
-    run.metrics.record(
-        learner.environment_frames, learner.updates, learner.learning_rate, statistics, result.statistics
-    )
+    run.metrics.record(learner.environment_frames, learner.updates, learner.learning_rate, fresh, result.metrics)
     if run.checkpoints.due(learner.updates):
         save(run)
 

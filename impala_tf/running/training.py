@@ -169,7 +169,7 @@ def save_and_export(run: Run) -> None:
 
 
 def export_info(run: Run) -> dict:
-    """What an export says about itself beside its model, for `evaluate`."""
+    """Returns what an export says about itself beside its model, for `evaluate`."""
     return dict(environment=environment_settings(run.config))
 
 

@@ -40,7 +40,7 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     with tf.device(device):
         learner = Learner(config, make_new_agent(), make_algorithm(config), device)
     random = np.random.default_rng(config.seed)
-    metrics = Metrics(logdir.path, learner.statistics, spec.tasks)
+    metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)
     if logdir.checkpoint:
         arrays, info = logdir.checkpoint
@@ -112,7 +112,7 @@ def make_evaluator(
     logdir: LogDir,
     environment_frames: int,
 ) -> Evaluator | None:
-    """What evaluates the run in between; None without --evaluate_every_frames.
+    """Makes what evaluates the run in between; None without --evaluate_every_frames.
 
     environment_frames: number of frames that a resumed run has made before.
     """

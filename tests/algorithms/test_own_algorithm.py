@@ -18,7 +18,7 @@ class ActorCriticLosses(NamedTuple):
 class ActorCritic:
     """n-step actor-critic without a correction for the lag."""
 
-    statistics = ActorCriticLosses._fields
+    metric_names = ActorCriticLosses._fields
 
     def __init__(self, config):
         self._discounting = config.discounting

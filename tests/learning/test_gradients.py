@@ -14,6 +14,6 @@ def test_a3c_computes_the_learners_gradients():
     for _ in range(3):
         result = ours.apply(*worker.gradients(batch, ours.hyperparameters), num_steps=10)
         expected = theirs.update(batch, num_steps=10)
-        np.testing.assert_allclose(result.statistics, expected.statistics, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(result.metrics, expected.metrics, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(result.flat_weights, expected.flat_weights, rtol=1e-4, atol=1e-5)
     assert (ours.updates, ours.environment_frames) == (3, 30)

@@ -64,7 +64,7 @@ def test_gradients_are_clipped_by_their_global_norm():
     """RMSProp hides the gradient's scale in the end, so look at its mean square after one update."""
     learner = make_learner(clip_norm=0.5, decay=0.0)
     result = learner.update(make_batch(), num_steps=10)
-    assert result.statistics[learner.statistics.index("gradient_norm")] > 1
+    assert result.metrics[learner.metric_names.index("gradient_norm")] > 1
     squares = sum(np.sum(v.numpy()) for v in learner.optimizer.variables if "velocity" in v.path)
     np.testing.assert_allclose(np.sqrt(squares), 0.5, rtol=1e-4)
 
@@ -75,7 +75,7 @@ def test_compiled_by_xla_it_is_the_same_update(shape):
     for seed in range(3):
         batch = make_batch(seed, one.agent.state_size)
         a, b = one.update(batch, 10), other.update(batch, 10)
-        np.testing.assert_allclose(a.statistics, b.statistics, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(a.metrics, b.metrics, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(a.flat_weights, b.flat_weights, rtol=1e-3, atol=1e-5)
 
 
@@ -183,10 +183,10 @@ def test_the_first_update_learns_from_what_is_normalised(xla):
         reward = 1000 * rows.reward
         rows = rows._replace(reward=reward, discounted_return=reward, observation=5000 + 1000 * rows.observation)
         result = learner.update(batch._replace(env_outputs=rows), 10)
-        norms.append(float(result.statistics[learner.statistics.index("gradient_norm")]))
+        norms.append(float(result.metrics[learner.metric_names.index("gradient_norm")]))
     assert norms[0] < 3 * max(norms[1:]), norms
     raw = make_learner(xla=xla).update(batch._replace(env_outputs=rows), 10)
-    assert float(raw.statistics[-1]) > 30 * norms[0]
+    assert float(raw.metrics[-1]) > 30 * norms[0]
 
 
 def test_each_batch_is_taken_into_the_statistics_once():
@@ -208,7 +208,7 @@ def test_the_loss_is_normalised_by_statistics_that_do_not_know_the_batch():
     other._call = None
     other._update = tf.function(other._update_graph, autograph=False)
     a, b = learner.update(make_batch(1), 10), other.update(make_batch(1), 10)
-    np.testing.assert_allclose(a.statistics, b.statistics, rtol=1e-5)
+    np.testing.assert_allclose(a.metrics, b.metrics, rtol=1e-5)
     assert learner.agent.statistics[2].numpy() == 2 * other.agent.statistics[2].numpy()
 
 
@@ -235,6 +235,6 @@ def test_the_learners_network_says_what_the_actors_said():
     batch = batch._replace(
         behaviour_parameters=tf.stack(parameters), core_state=state, last_action=tf.constant([2, 1, 0, 2], tf.int64)
     )
-    statistics = dict(zip(learner.statistics, learner.update(in_groups(batch), 10).statistics.numpy(), strict=True))
+    statistics = dict(zip(learner.metric_names, learner.update(in_groups(batch), 10).metrics.numpy(), strict=True))
     assert statistics["ratio_max"] == pytest.approx(1, abs=1e-5)
     assert statistics["ratio_min"] == pytest.approx(1, abs=1e-5)

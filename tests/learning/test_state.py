@@ -51,7 +51,7 @@ def test_restored_it_goes_on_exactly(settings, save):
         batch = make_batch(seed, learner.agent.state_size)
         expected, got = learner.update(batch, 10), other.update(batch, 10)
         np.testing.assert_array_equal(got.flat_weights, expected.flat_weights)
-        np.testing.assert_array_equal(got.statistics, expected.statistics)
+        np.testing.assert_array_equal(got.metrics, expected.metrics)
     assert other.learning_rate == learner.learning_rate
 
 

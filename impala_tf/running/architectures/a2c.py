@@ -13,7 +13,7 @@ from impala_tf.running.run import Run
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
-    """What the run's threads do, by name: as IMPALA's, but an actor waits for the update before it acts again.
+    """Returns what the run's threads do, by name: as IMPALA's, but an actor waits for the update before it acts again.
 
     All actors give to every batch, so no update comes between that wait and the turn, in which the weights are taken.
     """

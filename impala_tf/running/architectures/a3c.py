@@ -18,7 +18,7 @@ from impala_tf.running.run import Run, after_update
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
-    """What the run's threads do, by name."""
+    """Returns what the run's threads do, by name."""
     lock = threading.Lock()
     return {f"worker {actor.index}": functools.partial(work, run, actor, lock) for actor in run.actors}
 
@@ -40,14 +40,14 @@ def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
             with timer("gradient"):
                 actor.agent.assign_flat_weights(flat_weights)
                 losses, gradients = worker.gradients(unroll, run.learner.hyperparameters)
-            statistics = batch_statistics(unroll)
+            fresh = batch_statistics(unroll)
             with timer("wait"):
                 lock.acquire()
             try:
                 if run.going:
                     with timer("update"):
-                        result = run.learner.apply(losses, gradients, statistics.num_steps)
-                    after_update(run, result, statistics)
+                        result = run.learner.apply(losses, gradients, fresh.num_steps)
+                    after_update(run, result, fresh)
             finally:
                 lock.release()
     run.crew.stop()

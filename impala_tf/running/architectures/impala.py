@@ -11,17 +11,17 @@ from impala_tf.running.run import Run, after_update
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
-    """What the run's threads do, by name."""
+    """Returns what the run's threads do, by name."""
     return acting(run) | learning(run)
 
 
 def acting(run: Run, wait_for_newer: Callable[[int], object] | None = None) -> dict[str, Callable[[], None]]:
-    """What the actors' threads do. wait_for_newer: see `act`."""
+    """Returns what the actors' threads do. wait_for_newer: see `act`."""
     return {f"actor {actor.index}": functools.partial(act, run, actor, wait_for_newer) for actor in run.actors}
 
 
 def learning(run: Run) -> dict[str, Callable[[], None]]:
-    """What the stager and the learner do."""
+    """Returns what the stager and the learner do."""
     return {"stager": functools.partial(stage, run), "learner": functools.partial(learn, run)}
 
 
