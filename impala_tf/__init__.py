@@ -1,7 +1,7 @@
 """IMPALA (Espeholt et al. 2018) in TensorFlow 2 and Keras 3.
 
 Importing the package imports nothing heavy; to read the code, start with
-`impala_tf.running.wiring.connect`, which wires all parts.
+`impala_tf.running.wiring.connect`, which makes and connects all components.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,13 @@ __version__ = "0.1.0"
 def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso: Callable | None = None) -> Any:
     """Trains as `python -m impala_tf.experiment` does, with an environment and a network of your own.
 
-    make_env: makes one gymnasium environment; it is given render_mode="rgb_array" when a video is drawn. config.env_id
-    is then its name: evaluation in another process needs an id that it can find, such as my_module:MyEnv-v0.
-    make_torso: from the observation space to a Keras layer, [N, ...] observations (a nest for Dict and Tuple) ->
-    [N, F] float32.
+    make_env: function that makes one gymnasium environment; it gets render_mode="rgb_array" when a video is drawn.
+        config.env_id is then its name; evaluation in another process needs an id that it can find, such as
+        my_module:MyEnv-v0.
+    make_torso: function from the observation space to a Keras layer, which maps observations [N, ...] (a nest for Dict
+        and Tuple) to features [N, F] float32.
 
-    Returns a `training.Summary`. Raises SettingError for a wrong setting, and what the environment raises.
+    Returns a `training.Summary`. Raises SettingError for a wrong setting, and exceptions of the environment.
     """
     import gymnasium as gym
 
@@ -30,7 +31,7 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
             raise SettingError(f"{name}: must be a function or a class, not a {type(given).__name__}")
     if make_env is not None:
         known = gym.registry.get(config.env_id)
-        # The same one again, perhaps defined anew in a notebook, may take its place.
+        # A function of the same name, perhaps defined again in a notebook, may replace the earlier one.
         if known and getattr(known.entry_point, "__qualname__", "") != getattr(make_env, "__qualname__", None):
             raise SettingError(f"--env_id={config.env_id}: is an environment already; give make_env's another name")
         if config.vectorization == "async":

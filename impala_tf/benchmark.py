@@ -5,7 +5,7 @@
   python -m impala_tf.benchmark --suite=scaling --flagfile=flags/cartpole.flags
   python -m impala_tf.benchmark --suite=ceilings --compare=runs/benchmark-ceilings-OLD.json
 
-ceilings: each part alone, the whole, and what part of the ceiling the whole reaches.
+ceilings: each component alone, a training run, and the share of the ceiling that the run reaches.
 architectures: the single-machine rows of the paper's table 1, on two tasks (environments/small/episode_lengths.py).
 single: one environment per actor, 4 and 16 actors, with and without dynamic batching.
 scaling: frames/s and policy lag against actors, environments, unroll length and batch size; CSV and a picture.
@@ -30,9 +30,9 @@ from impala_tf.config import SettingError
 from impala_tf.support import command_line, signals
 from impala_tf.support.startup import import_tensorflow
 
-# Rows are compared by the first of these that they have.
+# Rows are compared by the first of these columns that they have.
 FIGURES = ("steps_per_sec", "frames_per_sec")
-HIDDEN = ("bottleneck", "to_parts", "setting", "value")  # In JSON only, or printed otherwise.
+HIDDEN = ("bottleneck", "to_parts", "setting", "value")  # These are in JSON only, or printed otherwise.
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -69,7 +69,7 @@ def comparison(rows: list[dict[str, Any]], old: dict[str, Any]) -> str:
 
 
 def read_old(path: str, suite: str) -> dict[str, Any]:
-    """Reads an earlier result. Raises SettingError where the file is none, or of another suite."""
+    """Reads an earlier result. Raises SettingError where there is no such file, or it is of another suite."""
     try:
         old = json.loads(pathlib.Path(path).read_text())
         if old["suite"] != suite:
@@ -85,7 +85,7 @@ def read_old(path: str, suite: str) -> dict[str, Any]:
 
 
 def output_path(given: str, suite: str) -> pathlib.Path:
-    """Returns where the result is written, by default a new file. Raises SettingError where that cannot be."""
+    """Returns the path of the result, by default of a new file. Raises SettingError where it cannot be written."""
     path = pathlib.Path(given or f"runs/benchmark-{suite}-{time.strftime('%Y%m%d-%H%M%S')}.json")
     if path.suffix != ".json" or path.is_dir():
         raise SettingError(f"--output={path}: must be a .json file")
@@ -99,7 +99,7 @@ def output_path(given: str, suite: str) -> pathlib.Path:
 
 
 def collect(rows: Iterable[dict[str, Any]], result: dict[str, Any], path: pathlib.Path) -> None:
-    """Takes the rows one by one into result["rows"]; shows each, and writes all so far. Ends early on a signal."""
+    """Appends the rows one by one to result["rows"], prints each, and writes all so far. Ends early on a signal."""
     started = time.perf_counter()
     with (
         signals.requests("finishing the row in hand; what was measured is kept") as request,

@@ -4,7 +4,7 @@
   python -m impala_tf.evaluate --saved_model=runs/pong/saved_model --protocol=paper
   python -m impala_tf.evaluate --saved_model=runs/seed1/saved_model,runs/seed2/saved_model --picture=seeds.png
 
-Needs the SavedModels only, not the log directories that they came from.
+It needs the SavedModels only, not the log directories that they came from.
 """
 
 import pathlib
@@ -26,7 +26,7 @@ def main() -> None:
 
     options = evaluate_exports.Options(values.num_episodes, values.seed, values.env_id, values.greedy, values.protocol)
     files = evaluate_exports.Files(path(values.output), path(values.picture), path(values.video))
-    evaluate_exports.run([pathlib.Path(item) for item in values.saved_model], options, files)
+    evaluate_exports.evaluate([pathlib.Path(item) for item in values.saved_model], options, files)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ def main() -> None:
     """Does what --mode says, with the settings of the flags."""
     config = command_line.config_from_flags()
     if config.mode == "test":
-        test(config)
+        evaluate_export(config)
     else:
-        train(config)
+        train_and_report(config)
 
 
-def train(config: Config) -> None:
+def train_and_report(config: Config) -> None:
     """Trains, then prints a few lines about the run and the command that evaluates it."""
     from impala_tf.records.logdir import SAVED_MODEL
 
@@ -41,7 +41,7 @@ def train(config: Config) -> None:
     )
 
 
-def test(config: Config) -> None:
+def evaluate_export(config: Config) -> None:
     """Evaluates the export in the log directory, sampling actions as the released code does."""
     from impala_tf.evaluation import evaluate_exports, exported_settings
     from impala_tf.records.logdir import SAVED_MODEL
@@ -52,7 +52,7 @@ def test(config: Config) -> None:
     options = evaluate_exports.Options(
         config.test_num_episodes, config.seed, trusted_modules=exported_settings.modules_of(config.env_id)
     )
-    evaluate_exports.run([directory], options, flag="logdir")
+    evaluate_exports.evaluate([directory], options, flag="logdir")
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def attempt(env_id: str) -> dict:
             summary = impala_tf.train(config)
             output = pathlib.Path(directory) / "out.json"
             with contextlib.redirect_stdout(io.StringIO()):
-                evaluate_exports.run(
+                evaluate_exports.evaluate(
                     [pathlib.Path(directory) / "saved_model"],
                     evaluate_exports.Options(2, env_id=env_id),
                     evaluate_exports.Files(output),

@@ -1,4 +1,4 @@
-"""The suites of `python -m impala_tf.benchmark`. Each has `rows(config, secs, repeats)`, which yields dicts."""
+"""Has the suites of `python -m impala_tf.benchmark`. Each has `rows(config, secs, repeats)`, which yields dicts."""
 
 from impala_tf.benchmarks import architectures, ceilings, scaling, single
 

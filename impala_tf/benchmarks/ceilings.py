@@ -1,4 +1,4 @@
-"""Measures how fast each part is alone, and which share of what the cores allow a training run reaches."""
+"""Measures the speed of each component alone, and which share of the cores' ceiling a training run reaches."""
 
 import functools
 from collections.abc import Iterator
@@ -29,18 +29,18 @@ BATCHES = (1, 8, 64)  # The policy alone is measured with these numbers of rows 
 
 
 def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
-    """Yields a row for each part, then one for a training run.
+    """Yields a row for each component, then one for a training run.
 
-    efficiency of the run = its steps/s / ceiling, where ceiling = cores / sum of the parts' CPU seconds a step.
+    efficiency of the run = its steps/s / ceiling, where ceiling = cores / sum of the components' CPU seconds a step.
     """
-    spaces = environments.spec_of(config)
-    agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = actors.spec_for(agent, config.unroll_length)
+    environment_spec = environments.spec_of(config)
+    agent = make_agent(config, environment_spec.observation_space, environment_spec.action_space)
+    spec = actors.unroll_spec_of(agent, config.unroll_length)
     num_envs = actors.rows_per_call(config)
     parts = {
-        "environment": functools.partial(measure_environment, config, spaces, secs),
+        "environment": functools.partial(measure_environment, config, environment_spec, secs),
         f"policy, {num_envs} rows": functools.partial(measure_policy, agent, config.unroll_length, num_envs, secs),
-        "learner": functools.partial(measure_learner, config, spaces, spec, secs),
+        "learner": functools.partial(measure_learner, config, environment_spec, spec, secs),
         "queue": functools.partial(measure_queue, config, spec, secs),
     }
     measured = {}
@@ -71,16 +71,16 @@ def _row(name: str, rate: Rate) -> dict[str, Any]:
     }
 
 
-def measure_environment(config: Config, spaces: environments.EnvironmentSpec, secs: float) -> Rate:
+def measure_environment(config: Config, environment_spec: environments.EnvironmentSpec, secs: float) -> Rate:
     """Steps the environments with random actions, in as many threads as actors would act at a time."""
-    num_threads = min(config.num_actors, actors.concurrent_actors(config, spaces.vectorization))
+    num_threads = min(config.num_actors, actors.concurrent_actors(config, environment_spec.vectorization))
     num_envs = config.num_envs_per_actor
     make: Any = environments.make_vector_environment
     num_rows = num_envs
     if config.envs_per_step:
         make, num_rows = environments.make_partial_environment, config.envs_per_step
     vectors = [make(config, config.seed, i, num_envs) for i in range(num_threads)]
-    works = [_stepper(vector, num_rows, spaces.action_space, i) for i, vector in enumerate(vectors)]
+    works = [_stepper(vector, num_rows, environment_spec.action_space, i) for i, vector in enumerate(vectors)]
     try:
         return measure_in_threads(works, secs)
     finally:
@@ -117,15 +117,15 @@ def measure_policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rat
     def graph(flat_weights, observation, action, reward, first, core_state):
         with local.with_weights(flat_weights):
             for t in range(unroll_length):
-                # Each observation is only there after the step before, as if it came from there; otherwise TensorFlow
-                # would compute the features once for all steps.
+                # Each observation waits for the step before, as in a run; otherwise TensorFlow would compute the
+                # features once for all steps.
                 with tf.control_dependencies([action]):
                     shown = tf.identity(observation)
                 step = local.step(shown, reward, action, first, core_state, tf.constant([0, t]))
                 action, core_state = step.action, step.core_state
         return action, core_state
 
-    with tf.device("/CPU:0"):  # Where actors act.
+    with tf.device("/CPU:0"):  # Actors act on the CPU.
         call = direct_call(graph, inputs)
 
     def work() -> int:
@@ -146,13 +146,15 @@ def synthetic_unrolls(spec: UnrollSpec, space: gym.Space, batch_size: int) -> Un
     return unroll
 
 
-def measure_learner(config: Config, spaces: environments.EnvironmentSpec, spec: UnrollSpec, secs: float) -> Rate:
+def measure_learner(
+    config: Config, environment_spec: environments.EnvironmentSpec, spec: UnrollSpec, secs: float
+) -> Rate:
     """Makes updates from one batch, which is on the device already."""
     device = default_device()
     with tf.device(device):
-        agent = make_agent(config, spaces.observation_space, spaces.action_space)
+        agent = make_agent(config, environment_spec.observation_space, environment_spec.action_space)
         learner = Learner(config, agent, make_algorithm(config), device)
-        unroll = synthetic_unrolls(spec, spaces.observation_space, config.batch_size)
+        unroll = synthetic_unrolls(spec, environment_spec.observation_space, config.batch_size)
         batch = tf.nest.map_structure(tf.convert_to_tensor, unroll)
 
     def work() -> int:

@@ -18,7 +18,7 @@ from impala_tf.environments import available_cores
 
 
 class Rate(NamedTuple):
-    """How fast something is.
+    """A rate says how fast something is.
 
     steps_per_sec: agent steps per second of wall time.
     cpu_secs_per_step: CPU seconds that a step takes, all cores together.
@@ -45,7 +45,7 @@ def cpu_secs() -> float:
 
 
 def measure_in_threads(works: list[Callable[[], int]], secs: float) -> Rate:
-    """Measures how many agent steps functions make that run beside each other.
+    """Measures how many agent steps functions make in threads of their own.
 
     works: functions that return how many agent steps they made; each runs again and again in a thread of its own.
     secs: length of the measurement, after one call of each function that is not measured.

@@ -17,12 +17,12 @@ ENDLESS_FRAMES = 10**15  # No measurement reaches this budget.
 
 
 class RunMeasurement(NamedTuple):
-    """What was measured of one run.
+    """These numbers were measured in one run.
 
-    rate: agent steps of the learner per second, and their CPU seconds.
+    rate: agent steps of the learner per second, and CPU seconds per step.
     lag_mean, lag_max: policy lag, updates.
     mean_return: mean return of the last 100 episodes.
-    bottleneck: what limits the run, in words; see `records/bottleneck.py`.
+    bottleneck: text that says what limits the run; see `records/bottleneck.py`.
     """
 
     rate: Rate

@@ -1,4 +1,4 @@
-"""An agent that is still being trained, as a player of whole episodes."""
+"""Lets an agent that is still being trained play whole episodes."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +7,7 @@ from impala_tf.networks import Agent
 
 
 class AgentPlayer:
-    """Plays with an agent of its own, whose weights are given to it now and then; see `playing.Player`."""
+    """This `playing.Player` plays with an agent of its own, to which the evaluator gives new weights."""
 
     def __init__(self, agent: Agent):
         self.agent = agent

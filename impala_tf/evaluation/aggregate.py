@@ -1,4 +1,4 @@
-"""Statistics over several runs: interquartile mean with stratified bootstrap intervals (Agarwal et al. 2021)."""
+"""Aggregates several runs: interquartile mean with stratified bootstrap intervals (Agarwal et al. 2021)."""
 
 import importlib
 import pathlib
@@ -28,14 +28,15 @@ def check_installed(several: bool, picture: bool) -> None:
 
 
 def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
-    """Returns estimate and 95 % interval of three statistics, by name.
+    """Returns the estimate and the 95 % interval of three numbers, by name.
 
-    iqm: the mean of the middle half of all scores.
-    median, mean: those over tasks of each task's mean over runs, as in the paper's table 4.
+    iqm: mean of the middle half of all scores.
+    median, mean: median and mean over tasks of each task's mean over runs, as in the paper's table 4.
 
     The bootstrap draws runs anew within each task. A single run leaves nothing to draw: the interval is None.
 
-    scores: [num_runs, num_tasks] float. seed: the seed of the bootstrap.
+    scores: [num_runs, num_tasks] float, scores of the exports.
+    seed: seed of the bootstrap.
     """
     from scipy import stats
 
@@ -44,7 +45,7 @@ def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
     resampled = np.take_along_axis(np.broadcast_to(scores, draws.shape), draws, axis=1)
 
     def estimates_of(x: np.ndarray) -> dict[str, np.ndarray]:
-        """x: [..., num_runs, num_tasks]; the estimates are [...]."""
+        """Returns estimates [...] of scores x, [..., num_runs, num_tasks]."""
         task_means = x.mean(axis=-2)
         iqm = stats.trim_mean(x.reshape(*x.shape[:-2], -1), 0.25, axis=-1)
         return dict(iqm=iqm, median=np.median(task_means, axis=-1), mean=task_means.mean(axis=-1))
@@ -59,7 +60,8 @@ def aggregate(scores: np.ndarray, seed: int) -> dict[str, dict]:
 def matrix(results: list[dict], score: str) -> np.ndarray:
     """Returns the scores of all exports as [num_runs, num_tasks] float.
 
-    results: see `reports.result_of`. score: the name of a statistic of a task, "mean" or "normalised".
+    results: results of `reports.result_of`.
+    score: "mean" or "normalised", the name of the number of each task.
 
     Raises SettingError when a task has fewer runs than another.
     """
@@ -77,7 +79,7 @@ def matrix(results: list[dict], score: str) -> np.ndarray:
 def draw(results: list[dict], aggregated: dict[str, Any] | None, path: pathlib.Path) -> None:
     """Draws a dot with its interval for each run and task, and below them the aggregate over all runs if there is one.
 
-    aggregated: see `reports.aggregate_results`.
+    aggregated: result of `reports.aggregate_results`, or None.
     """
     import matplotlib
 

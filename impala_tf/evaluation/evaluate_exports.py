@@ -1,4 +1,4 @@
-"""Evaluates exports: checks what was given, plays, prints, writes JSON and pictures."""
+"""Evaluates exports: checks the options, plays, prints, writes JSON and pictures."""
 
 import os
 import pathlib
@@ -15,11 +15,11 @@ from impala_tf.support.startup import import_tensorflow
 
 
 class Options(NamedTuple):
-    """What to play, as the flags say it.
+    """These options say what is played.
 
-    num_episodes: episodes of each task; None means as many as the protocol says.
-    env_id: the environment; empty means all that the agent was trained on.
-    trusted_modules: modules besides those in `env_id` that may be imported to make the environment.
+    num_episodes: number of episodes of each task; None means the protocol's number.
+    env_id: id of the environment; empty means all on which the agent was trained.
+    trusted_modules: modules that may be imported to make the environment, besides those in `env_id`.
     """
 
     num_episodes: int | None = None
@@ -31,19 +31,23 @@ class Options(NamedTuple):
 
 
 class Files(NamedTuple):
-    """The files that are written. output: JSON; None means beside the exports. The others: None means no such file."""
+    """These files are written.
+
+    output: path of the JSON file; None means a file beside the exports.
+    picture, video: paths of these files; None means that there is none.
+    """
 
     output: pathlib.Path | None = None
     picture: pathlib.Path | None = None
     video: pathlib.Path | None = None
 
 
-def run(
+def evaluate(
     saved_models: list[pathlib.Path], options: Options, files: Files | None = None, flag: str = "saved_model"
 ) -> None:
-    """Loads, plays, prints, writes JSON. Raises SettingError for what a user can get wrong.
+    """Evaluates the exports. Raises SettingError for what a user can get wrong.
 
-    flag: the flag that gave the directories, for the message.
+    flag: name of the flag that gave the directories, for messages.
     """
     files = files or Files()
     saved_models = [path.resolve() for path in saved_models]
@@ -85,7 +89,7 @@ def run(
 
 
 def evaluate_agent(agent: playing.Player, config: Config, options: Options, path: pathlib.Path) -> dict[str, Any]:
-    """Plays one export on its tasks; see `reports.result_of`."""
+    """Plays one export on its tasks, and returns its `reports.result_of`."""
     num_episodes = options.num_episodes or PROTOCOLS[options.protocol].num_episodes
     num_envs = min(playing.NUM_ENVIRONMENTS, num_episodes)
     names = suites.tasks_of(config)

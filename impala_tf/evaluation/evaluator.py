@@ -1,4 +1,4 @@
-"""Evaluation during training: episodes with the weights that actors get, in environments of its own, now and then."""
+"""Evaluates during training: plays episodes with the newest weights in environments of its own, now and then."""
 
 import functools
 import pathlib
@@ -18,22 +18,22 @@ from impala_tf.records.best_weights import Best, BestWeights
 from impala_tf.records.evaluations import Evaluations
 from impala_tf.support.threads import Closed, Crew
 
-BUSY_SHARE = 0.04  # The part of the time that the evaluation's thread may be busy while the run goes on.
+BUSY_SHARE = 0.04  # The evaluator's thread may be busy for this share of the time while the run goes on.
 POLL_SECS = 0.05
 
-# Added to --seed. Actors have neither. All evaluations play the same episodes, so that their differences are smaller;
-# the best weights of them then need other episodes for a score that is not too high.
+# These are added to --seed; no actor has such a seed. All evaluations play the same episodes, so that their differences
+# are smaller. The best weights then need other episodes for a score that is not too high.
 SELECTION_SEED, SCORE_SEED = 1_000_000, 2_000_000
 
 
 def wait_for_others(crew: Crew, busy_secs: float) -> None:
-    """Waits so long that `busy_secs` were `BUSY_SHARE` of the time. Raises Closed when the run ends meanwhile."""
+    """Waits until `busy_secs` are `BUSY_SHARE` of the time. Raises Closed when the run ends meanwhile."""
     if crew.wait(busy_secs * (1 / BUSY_SHARE - 1)):
         raise Closed
 
 
 def no_pause(busy_secs: float) -> None:
-    """Plays on at once."""
+    """Does not pause."""
 
 
 class Evaluator:
@@ -42,11 +42,11 @@ class Evaluator:
     The score is the mean return; with several tasks the mean of their normalised returns, or of their returns when
     there is no reference for one of them.
 
-    player: the agent that plays, of which the actors and the learner have none.
-    evaluations: the rows that are written.
-    directory: the directory in which the best weights are kept.
-    began_frames: the environment frames that the run had made when it was resumed; 0 means that it is new.
-    warn: a function that gets a line when the best weights of before are damaged.
+    player: player whose agent nobody else uses.
+    evaluations: writer of the results.
+    directory: directory in which the best weights are kept.
+    began_frames: number of environment frames of the run when it was resumed; 0 means that it is new.
+    warn: function that gets a line when the best weights from before the resume are damaged.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Evaluator:
 
     @property
     def best(self) -> Best | None:
-        """Returns what is known of the best weights; None before the first evaluation."""
+        """Returns the description of the best weights; None before the first evaluation."""
         return self._weights.best
 
     def next_frames(self, environment_frames: int) -> int:
@@ -80,7 +80,8 @@ class Evaluator:
     def work(self, crew: Crew, frames: Callable[[], int], latest: Callable[[], tuple[int, tf.Tensor]]) -> None:
         """Evaluates whenever it is due, until the crew stops; this is the evaluator's thread.
 
-        frames: gives the environment frames that the run has made. latest: gives (version, flat weights).
+        frames: function that returns the number of environment frames of the run.
+        latest: function that returns (version, flat weights).
         """
         due = self.next_frames(frames())
         with tf.device("/CPU:0"):
@@ -100,8 +101,8 @@ class Evaluator:
     ) -> None:
         """Plays with these weights, writes the results, and keeps the weights if they are the best so far.
 
-        version: the number of the update that made the weights.
-        pause: called with the seconds that each row took, to make room for others.
+        version: number of the update that made the weights.
+        pause: function that is called with the seconds that each row took, and may wait for other threads.
         """
         results = self._play_all(flat_weights, SELECTION_SEED, pause)
         for task, statistics in results.items():
@@ -115,9 +116,9 @@ class Evaluator:
         return self._evaluations.is_complete(environment_frames)
 
     def score_best(self, pause: Callable[[float], None] = no_pause) -> None:
-        """Plays the best weights on other seeds than those that they were chosen by, and keeps that score.
+        """Plays the best weights on other seeds than those of their choice, and keeps that score.
 
-        What `pause` raises ends it, and then no score is kept.
+        An exception of `pause` ends it, and then no score is kept.
         """
         results = self._play_all(tf.constant(self._weights.flat_weights()), SCORE_SEED, pause)
         self._weights.keep_score(score_of(results))
@@ -128,7 +129,7 @@ class Evaluator:
         return self._player.agent
 
     def _play_all(self, flat_weights: tf.Tensor, seed: int, pause: Callable[[float], None]) -> dict[str, dict]:
-        """Returns the statistics of each task's episodes, by the task's id. seed: added to --seed."""
+        """Returns the statistics of each task's episodes, by the task's id. seed: number that is added to --seed."""
         self._player.agent.assign_flat_weights(flat_weights)
         return {task: self._play_task(i, self._config.seed + seed, pause) for i, task in enumerate(self._tasks)}
 
@@ -155,7 +156,7 @@ class Evaluator:
 def score_of(results: dict[str, dict]) -> float:
     """Returns the score of an evaluation, see `Evaluator`.
 
-    results: the statistics of each task's episodes, by the task's id.
+    results: statistics of each task's episodes, by the task's id.
     """
     means = {task: statistics["mean"] for task, statistics in results.items()}
     normalised = suites.summarise(means).mean if len(means) > 1 else float("nan")

@@ -26,7 +26,7 @@ def input_names(space: gym.Space) -> list[str]:
 
 
 class _Export(tf.Module):
-    """Holds the variables and the two signatures."""
+    """This module holds the variables and the two signatures."""
 
     def __init__(self, agent: Agent):
         super().__init__()
@@ -76,7 +76,7 @@ class _Export(tf.Module):
 
 
 def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
-    """Writes a SavedModel with two signatures; it replaces an earlier one at the end. Results are dicts by name.
+    """Writes a SavedModel with two signatures; it replaces an earlier one at the end. Both return dicts.
 
     initial_state(batch_size: [] int32) -> core_state: [B, S] float32.
 
@@ -85,10 +85,10 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     environment_action, greedy_environment_action: [B, ...].
 
     The parts of a Dict or Tuple observation are inputs of their own, observation_NAME. `action` is sampled by the seed.
-    It is given back as `last_action`; `environment_action` is what the environment takes: for a Box the action within
+    It is given back as `last_action`; `environment_action` is for the environment's step: for a Box the action within
     its bounds, for a Tuple or Dict one flat vector, for other spaces the same as `action`.
 
-    info: what `evaluate` wants to know, kept beside the model as JSON.
+    info: description of the run for `evaluate`, kept beside the model as JSON.
     """
     # saved_model.save would track a Keras agent; a module of bare variables and functions is all that is needed.
     module = _Export(agent)
@@ -102,13 +102,13 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
 
 
 class ExportedAgent:
-    """An export that was loaded, as a `playing.Player`. Raises SettingError when it cannot be loaded."""
+    """This `playing.Player` is an export that was loaded. Raises SettingError when it cannot be loaded."""
 
     def __init__(self, directory: pathlib.Path):
         try:
             self._model = tf.saved_model.load(str(directory))
             self._step = self._model.signatures["step"]
-            # Exports of the first version take no seed: they sample otherwise in each process.
+            # Exports of the first version take no seed: each process samples other actions.
             self._takes_seed = "seed" in self._step.structured_input_signature[1]
             self._initial_state = self._model.signatures["initial_state"]
             self._names = observation_inputs(directory)

@@ -1,4 +1,4 @@
-"""The environment that an export was trained in, read from its impala_tf.json, which a stranger may have written.
+"""Reads the environment of an export's training from its impala_tf.json, which a stranger may have written.
 
 The file is data: only the settings of the environment are taken, each by its type, and no module that it names is
 imported unless the user has named that module.
@@ -51,10 +51,10 @@ def training_environment(saved_model: pathlib.Path) -> Config:
     for name, value in settings.items():
         if name not in ENVIRONMENT_SETTINGS:
             raise _wrong(saved_model, f"{name[:50]!r} is no setting of an environment")
-        if isinstance(value, str) and not value.isprintable():  # It would write to the terminal what it likes.
+        if isinstance(value, str) and not value.isprintable():  # Such text could control the terminal.
             raise _wrong(saved_model, f"{name} must be printable text")
     try:
-        return Config(**settings)  # Checks the types, too.
+        return Config(**settings)  # Config checks the types, too.
     except SettingError as error:
         raise _wrong(saved_model, str(error)) from None
 
@@ -62,7 +62,7 @@ def training_environment(saved_model: pathlib.Path) -> Config:
 def check_modules(saved_model: pathlib.Path, env_id: str, trusted: Collection[str]) -> None:
     """Raises SettingError when an environment that would be played is in a module that the user has not named.
 
-    trusted: the modules that the user has named.
+    trusted: modules that the user has named.
     """
     missing = sorted(modules_of(env_id) - set(trusted))
     if missing:

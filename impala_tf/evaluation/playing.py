@@ -11,12 +11,12 @@ from impala_tf.environments import VectorEnvironment
 from impala_tf.types import EnvOutput
 
 NUM_ENVIRONMENTS = 16  # Episodes are played in so many environments at once.
-NUM_RESAMPLES = 10_000  # The bootstrap draws so many samples,
-RESAMPLES_AT_ONCE = 100  # in blocks of so many: all at once would take gigabytes for many episodes.
+NUM_RESAMPLES = 10_000  # The bootstrap draws so many samples.
+RESAMPLES_AT_ONCE = 100  # It draws them in blocks of so many: one block would take gigabytes for many episodes.
 
 
 class Player(Protocol):
-    """What `play` needs of an agent; an `ExportedAgent` and an `AgentPlayer` have it."""
+    """This is what `play` needs of an agent; an `ExportedAgent` and an `AgentPlayer` have it."""
 
     def initial_state(self, batch_size: int) -> Any: ...
 
@@ -25,17 +25,17 @@ class Player(Protocol):
     def step(self, observation, reward, last_action, first, core_state, seed) -> dict[str, Any]:
         """Chooses the actions of one row.
 
-        observation, reward, first: [B, ...], the row, see `types.EnvOutput`.
-        last_action: [B, ...], the actions that led to it.
-        core_state: [B, S] float32, the state that the row before gave.
-        seed: [2] int32, the seed of the sampled actions.
+        observation, reward, first: [B, ...], fields of the row, see `types.EnvOutput`.
+        last_action: [B, ...], actions that led to the row.
+        core_state: [B, S] float32, state that the step at the row before returned.
+        seed: [2] int32, seed of the sampled actions.
 
-        Returns tensors by name: action, greedy_action, core_state and what else there is.
+        Returns tensors by name: action, greedy_action, core_state and others.
         """
 
 
 class Episodes(NamedTuple):
-    """Whole episodes.
+    """These are the results of whole episodes.
 
     returns: [E] float, sums of the rewards, neither discounted nor clipped.
     lengths: [E] int, agent steps.
@@ -65,8 +65,8 @@ def play(
     """Plays `num_episodes`, spread over the environments by `quotas`.
 
     greedy: whether the most probable actions are taken instead of sampled ones.
-    seed: the seed of the sampled actions; the environments have their own.
-    on_row: called with the row and the player's outputs after each step of the player; what it raises ends the play.
+    seed: seed of the sampled actions; the environments have their own.
+    on_row: function that gets the row and the player's outputs after each of its steps; its exceptions end the play.
     show_progress: whether a bar is shown on a terminal.
     """
     left = quotas(num_episodes, environment.num_envs)
@@ -76,7 +76,7 @@ def play(
     action = agent.initial_action(environment.num_envs)
     row = environment.reset()
     seeds = (row_seed(seed, number) for number in itertools.count())
-    # To tqdm None means that the bar is shown on a terminal only.
+    # For tqdm None means that the bar is shown on a terminal only.
     disable = None if show_progress else True
     with tqdm.tqdm(total=num_episodes, unit="episodes", disable=disable, leave=False) as bar:
         while True:
@@ -97,15 +97,15 @@ def play(
 def row_seed(seed: int, number: int) -> np.ndarray:
     """Returns the seed of the actions at a row, [2] int32.
 
-    seed: the seed of the whole play. number: the number of the row in it, from 0 on.
+    seed: seed of the call of `play`. number: number of the row in it, from 0 on.
     """
     return np.random.SeedSequence([seed, number]).generate_state(2).astype(np.int32)
 
 
 def episode_statistics(episodes: Episodes, seed: int) -> dict[str, Any]:
-    """Mean, standard error, 95 % interval, minimum and maximum of the returns, and the same of lengths, by name.
+    """Returns mean, standard error, 95 % interval, minimum and maximum of the returns, and the lengths', by name.
 
-    seed: the seed of the bootstrap, by which the interval of the mean is found.
+    seed: seed of the bootstrap, by which the interval of the mean is found.
     """
     returns = episodes.returns
     random = np.random.default_rng(seed)

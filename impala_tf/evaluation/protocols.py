@@ -1,4 +1,4 @@
-"""Evaluation protocols: how many episodes are played, and in which environment."""
+"""Has the evaluation protocols, which say how many episodes are played, and in which environment."""
 
 import dataclasses
 import pathlib
@@ -12,7 +12,7 @@ from impala_tf.evaluation.exported_settings import check_modules, modules_of, tr
 
 
 class Protocol(NamedTuple):
-    """settings: those of `Config` that replace the settings of the training."""
+    """A protocol has a number of episodes, and settings that replace those of the training."""
 
     num_episodes: int
     settings: dict[str, Any]
@@ -32,11 +32,11 @@ PROTOCOLS = {
 def evaluation_config(
     saved_model: pathlib.Path, env_id: str = "", protocol: str = "training", trusted_modules: Collection[str] = ()
 ) -> Config:
-    """Returns the settings to evaluate an export in: those of its training, changed by the protocol.
+    """Returns the settings for evaluating an export: those of its training, changed by the protocol.
 
-    env_id: another environment, whose back end is chosen anew; empty, all tasks of the training, or one of them: the
-        environment of the training.
-    trusted_modules: the modules, besides those in `env_id`, that may be imported to make the environment.
+    env_id: id of another environment, for which --vectorization becomes auto; for an empty one, all tasks of the
+        training or one of them, the environment of the training is kept.
+    trusted_modules: modules, besides those in `env_id`, that may be imported to make the environment.
 
     Raises SettingError when the export cannot be read, names a module that is not trusted, or does not go with the
     protocol.

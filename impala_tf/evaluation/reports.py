@@ -1,4 +1,4 @@
-"""What an evaluation says: the statistics of an export's episodes, printed and written as JSON."""
+"""Prints the statistics of an export's episodes and writes them as JSON."""
 
 import json
 import pathlib
@@ -12,10 +12,10 @@ from impala_tf.records.files import write_text
 
 
 def result_of(description: dict[str, Any], tasks: dict[str, dict]) -> dict[str, Any]:
-    """One export's result. With one task its statistics also stand at the top, with several their normalised means.
+    """Returns one export's result: statistics by task, and at the top those of its one task, or normalised scores.
 
-    description: what was played, and how.
-    tasks: the statistics of each task's episodes, by its id; see `playing.episode_statistics`.
+    description: description of what was played, and how.
+    tasks: statistics of each task's episodes, by its id; see `playing.episode_statistics`.
     """
     for task, statistics in tasks.items():
         normalised = suites.normalised(task, statistics["mean"])
@@ -30,9 +30,9 @@ def result_of(description: dict[str, Any], tasks: dict[str, dict]) -> dict[str, 
 
 
 def aggregate_results(results: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """Returns the aggregate over several exports: of their normalised scores, where all tasks have one, else of their returns.
+    """Aggregates several exports: their normalised scores, where all tasks have one, or else their returns.
 
-    seed: the seed of the bootstrap.
+    seed: seed of the bootstrap.
     """
     all_statistics = [statistics for result in results for statistics in result["tasks"].values()]
     score = "normalised" if all("normalised" in statistics for statistics in all_statistics) else "mean"

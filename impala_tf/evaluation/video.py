@@ -1,4 +1,4 @@
-"""Draws an episode as MP4 or GIF: the environment's frame, and beside it what the agent makes of it."""
+"""Draws an episode as MP4 or GIF: the environment's frame, and beside it the agent's baseline and policy."""
 
 import os
 import pathlib
@@ -13,8 +13,8 @@ from impala_tf.evaluation.playing import Player, play
 from impala_tf.support.messages import one_line
 from impala_tf.types import EnvOutput
 
-HEIGHT, PANEL_WIDTH, MAX_FRAME_WIDTH = 480, 320, 960  # Pixels.
-CURVE_STEPS = 200  # The curve of the baseline looks so many steps back.
+HEIGHT, PANEL_WIDTH, MAX_FRAME_WIDTH = 480, 320, 960  # These are pixels.
+CURVE_STEPS = 200  # The curve of the baseline shows so many steps.
 MARGIN = 12
 LINE = 14
 BLACK, GREY, BLUE, RED, GREEN = (0, 0, 0), (190, 190, 190), (31, 119, 180), (214, 39, 40), (44, 160, 44)
@@ -33,7 +33,7 @@ def check(video: pathlib.Path) -> None:
 
 
 def check_drawable(video: pathlib.Path, config: Config, task: int) -> None:
-    """Raises SettingError when the environment gives no picture. task: the index of one of the config's tasks."""
+    """Raises SettingError when the environment gives no picture. task: index of one of the config's tasks."""
     reason = "it gives no picture"
     try:
         environment = _make_environment(config, task, seed=0)
@@ -57,7 +57,7 @@ def _make_environment(config: Config, task: int, seed: int) -> environments.Vect
 def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, path: pathlib.Path) -> None:
     """Plays one episode and writes it as it goes, in the format of the path's suffix.
 
-    task: the index of one of the config's tasks.
+    task: index of one of the config's tasks.
     """
     import imageio.v2 as imageio
 
@@ -81,8 +81,8 @@ def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, pa
 class Panel:
     """Draws reward, return, the baseline over the last steps, and the policy.
 
-    The policy of a Discrete space is drawn as the probabilities of its actions, another as the numbers of the action
-    that is taken.
+    The policy of a Discrete space is drawn as the probabilities of its actions, that of other spaces as the numbers of
+    the action that is taken.
 
     action_names: names in the order of the policy's logits; an empty list means that numbers are drawn.
     """
@@ -96,7 +96,7 @@ class Panel:
     def add(self, row: EnvOutput, step: dict, prefix: str) -> None:
         """Takes in a row of one environment and the policy's outputs for it, as `ExportedAgent.step` gives them.
 
-        prefix: "greedy_" or "", the kind of action that is taken.
+        prefix: "greedy_" or "", beginning of the name of the action that is taken.
         """
         self._values.append(float(step["baseline"][0]))
         self._rewards.append(float(row.reward[0]))

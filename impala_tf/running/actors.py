@@ -1,4 +1,4 @@
-"""The actors of a run: how many act at the same time, in which graphs, with which policy, over which environments."""
+"""Makes the actors of a run, with their graphs, policies and environments."""
 
 from collections.abc import Callable
 
@@ -20,8 +20,8 @@ from impala_tf.spaces.observation_spaces import zeros
 from impala_tf.types import ArraySpec
 
 
-def spec_for(agent: Agent, unroll_length: int) -> UnrollSpec:
-    """Returns what the unrolls of an agent look like."""
+def unroll_spec_of(agent: Agent, unroll_length: int) -> UnrollSpec:
+    """Returns the spec of an agent's unrolls."""
     space, distribution = agent.observation_space, agent.distribution
     action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
     observation = tf.nest.map_structure(lambda x: ArraySpec(x.shape, x.dtype), zeros(space))
@@ -36,7 +36,7 @@ def unrolls_at_once(config: Config) -> int:
 
 
 def rows_per_call(config: Config) -> int:
-    """Returns environments in one actor's policy call."""
+    """Returns the number of environments in one actor's policy call."""
     return config.envs_per_step or unrolls_at_once(config)
 
 
@@ -45,7 +45,7 @@ def make_actors(
 ) -> list[BaseActor]:
     """Makes the actors with their environments.
 
-    graph_of: graph in which an actor acts, from its index.
+    graph_of: function that returns the graph in which an actor acts, from its index.
     group: number of unrolls in an element of the queue.
     at_once: number of actors that may act at the same time.
     """
@@ -63,9 +63,9 @@ def make_actors(
 def make_acting_graphs(
     config: Config, make_new_agent: Callable[[], Agent], weights: WeightStore, spec: UnrollSpec
 ) -> Callable[[int], ActingGraph]:
-    """Makes the graph in which an actor acts, from the actor's index: all actors share one.
+    """Returns a function from an actor's index to the graph in which it acts; all actors share one.
 
-    A3C's workers have one each, whose agent also computes the worker's gradients.
+    A3C's workers have a graph each, whose agent also computes the worker's gradients.
     """
 
     def make_graph() -> ActingGraph:
@@ -92,7 +92,7 @@ def concurrent_actors(config: Config, vectorization: str) -> int:
 
 
 def make_policy(config: Config, make_new_agent: Callable[[], Agent], weights: WeightStore) -> Policy:
-    """Makes the policy in an acting graph."""
+    """Makes the policy of an acting graph."""
     with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
         if not config.dynamic_batching:
             return LocalPolicy(make_new_agent())

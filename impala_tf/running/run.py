@@ -1,4 +1,4 @@
-"""All parts of a run: what the threads of the architectures work on."""
+"""Holds the components of a run, on which the threads of the architectures work."""
 
 from typing import NamedTuple
 
@@ -19,14 +19,14 @@ from impala_tf.support.threads import Crew, Slot, Turns
 
 
 class Run(NamedTuple):
-    """The parts that `wiring.connect` makes and connects.
+    """A run has the components that `wiring.connect` makes and connects.
 
     random: generator of the run's seeds; its state is part of a checkpoint.
-    queue: where actors put unrolls. source: where the learner's batches come from, behind the queue.
-    staged: the learner's next batch, which is made ready while it learns from the last.
-    turns: as many as actors may act at the same time.
-    crew: the threads.
-    evaluator: what evaluates in between; None without --evaluate_every_frames.
+    queue: queue into which actors put unrolls. source: source of the learner's batches, behind the queue.
+    staged: slot for the learner's next batch, which is made ready while it learns from the last.
+    turns: semaphore that lets --concurrent_actors actors act at the same time.
+    crew: threads of the run.
+    evaluator: evaluator during training; None without --evaluate_every_frames.
     """
 
     config: Config

@@ -1,4 +1,4 @@
-"""`train` runs the threads of the architecture, supervises them and finishes the run."""
+"""Runs the threads of the architecture, supervises them and finishes the run."""
 
 import contextlib
 import functools
@@ -24,18 +24,18 @@ from impala_tf.support import signals
 from impala_tf.support.messages import number, warn
 from impala_tf.support.threads import Closed
 
-JOIN_SECS = 20.0  # How long the threads may take to finish the unrolls and the update in hand.
-POLL_SECS = 0.1  # How often the main thread looks for signals.
+JOIN_SECS = 20.0  # The threads may take so long to finish the unrolls and the update in hand.
+POLL_SECS = 0.1  # The main thread checks for signals so often.
 
 
 class Summary(NamedTuple):
-    """How a run ended.
+    """A summary says how a run ended.
 
-    environment_frames, updates, episodes: numbers of them, over all parts of a resumed run.
+    environment_frames, updates, episodes: counts, including those before the run was resumed.
     mean_return: mean return of the last 100 episodes.
     seconds: duration of the training, without start-up and export.
-    bottleneck: where the time went, in words.
-    logdir: what the run left.
+    bottleneck: text that says where the time went.
+    logdir: log directory of the run.
     """
 
     environment_frames: int
@@ -48,7 +48,7 @@ class Summary(NamedTuple):
 
 
 def supervise(run: Run, request: signals.Request) -> None:
-    """What the main thread does: it writes metrics, shows progress and sees signals, until the crew is stopping."""
+    """Writes metrics, shows progress and heeds signals in the main thread, until the crew is stopping."""
     interval = 0.5 if sys.stderr.isatty() else 10.0
     profile = Profile(run.logdir.path, run.metrics) if run.config.profile else None
     with tqdm.tqdm(
@@ -100,7 +100,7 @@ def show(run: Run, bar: tqdm.tqdm) -> None:
 def train(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Summary:
     """Trains until the budget is used, a thread fails, or SIGINT or SIGTERM comes; then saves and exports.
 
-    Raises what failed first, after saving what had been learned before it.
+    Raises the exception that came first, after saving what had been learned before it.
     """
     run = connect(config, logdir, make_torso)
     logdir.write_settings(config)
@@ -129,7 +129,7 @@ def train(config: Config, logdir: LogDir, make_torso: Callable | None = None) ->
 
 
 def explain_time(run: Run) -> str:
-    """Where the time of the run went, in words; see `bottleneck.py`."""
+    """Says where the time of the run went; see `bottleneck.py`."""
     seconds = bottleneck.Seconds(*(run.metrics.total_seconds(name) for name in bottleneck.Seconds._fields))
     rows = rows_per_call(run.config)
     if run.config.architecture == "a3c":
@@ -169,14 +169,14 @@ def save_and_export(run: Run) -> None:
 
 
 def export_info(run: Run) -> dict:
-    """Returns what an export says about itself beside its model, for `evaluate`."""
+    """Returns the description that stands beside an export's model, for `evaluate`."""
     return dict(environment=environment_settings(run.config))
 
 
 def export_best(run: Run, request: signals.Request) -> None:
-    """With --evaluate_every_frames: evaluates the weights at the end of the budget, and exports the best ever seen.
+    """Evaluates the weights at the end of the budget and exports the best ones, with --evaluate_every_frames.
 
-    Their score is of other episodes than those that they were chosen by, unless somebody wishes to stop.
+    Other episodes than those of their choice give their score, unless a signal asks the run to stop.
     """
 
     def pause(busy_secs: float) -> None:

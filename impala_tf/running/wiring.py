@@ -1,4 +1,4 @@
-"""Makes all parts of a run and connects them: `connect`, all of it on one screen."""
+"""Makes all components of a run and connects them; `connect` fits on one screen."""
 
 import functools
 from collections.abc import Callable
@@ -21,16 +21,16 @@ from impala_tf.networks import Agent, make_agent
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
-from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, spec_for, unrolls_at_once
+from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, unroll_spec_of, unrolls_at_once
 from impala_tf.running.run import Run
 from impala_tf.support.messages import warn
 from impala_tf.support.threads import Crew, Slot, Turns
 
 
 def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Run:
-    """Makes and connects all parts; resumes from the log directory's newest checkpoint if it has one.
+    """Makes and connects all components; resumes from the log directory's newest checkpoint if it has one.
 
-    make_torso: see `impala_tf.train`.
+    make_torso: function of the same name of `impala_tf.train`.
     """
     spec = environments.spec_for_training(config)
     make_new_agent = functools.partial(
@@ -49,18 +49,18 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
         random.bit_generator.state = info["random"]
         checkpoints.saved(learner.updates)
 
-    unrolls = spec_for(learner.agent, config.unroll_length)
-    queue = UnrollQueue(unrolls, config.batch_size, unrolls_at_once(config), config.queue_capacity)
+    unroll_spec = unroll_spec_of(learner.agent, config.unroll_length)
+    queue = UnrollQueue(unroll_spec, config.batch_size, unrolls_at_once(config), config.queue_capacity)
     weights = WeightStore(config.policy_lag)
     num_at_once = concurrent_actors(config, spec.vectorization)
-    graph_of = make_acting_graphs(config, make_new_agent, weights, unrolls)
+    graph_of = make_acting_graphs(config, make_new_agent, weights, unroll_spec)
     seed = int(random.integers(2**31))  # A resumed run draws another one, so that it does not replay its beginning.
     actors = make_actors(config, seed, graph_of, queue.group, num_at_once)
     weights.publish(learner.updates, learner.agent.flat_weights())
 
     crew, staged = Crew(), Slot()
-    for part in (queue, weights, staged):
-        crew.on_stop(part.close)
+    for closeable in (queue, weights, staged):
+        crew.on_stop(closeable.close)
     return Run(
         config=config,
         logdir=logdir,
@@ -90,7 +90,7 @@ def make_checkpoints(config: Config, logdir: LogDir) -> Checkpoints:
 
 
 def restore_learner(learner: Learner, arrays: dict[str, np.ndarray], logdir: LogDir) -> None:
-    """Gives the learner the state of a checkpoint and says what of it did not fit.
+    """Gives the learner the state of a checkpoint, and warns of what did not fit.
 
     Raises SettingError when the checkpoint is of another network.
     """
@@ -112,9 +112,9 @@ def make_evaluator(
     logdir: LogDir,
     environment_frames: int,
 ) -> Evaluator | None:
-    """Makes what evaluates the run in between; None without --evaluate_every_frames.
+    """Makes the evaluator during training; returns None without --evaluate_every_frames.
 
-    environment_frames: number of frames that a resumed run has made before.
+    environment_frames: number of frames of the run when it was resumed.
     """
     if not config.evaluate_every_frames:
         return None

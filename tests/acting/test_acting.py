@@ -155,7 +155,7 @@ def test_unrolls_of_environments_handed_out_in_parts():
     num_envs = 5
     _, _, agent = make_actor(core="lstm", core_size=8, policy_init_scale=1.0)
     config = Config(env_id=COUNTING, use_last_action_and_reward=True, core="lstm", core_size=8)
-    spaces = environments.spec_of(config)
+    environment_spec = environments.spec_of(config)
     spec = unroll_spec(
         T,
         ArraySpec((3,), np.float32),
@@ -163,7 +163,7 @@ def test_unrolls_of_environments_handed_out_in_parts():
         agent.distribution.num_parameters,
         agent.state_size,
     )
-    acting = make_agent(config, spaces.observation_space, spaces.action_space)
+    acting = make_agent(config, environment_spec.observation_space, environment_spec.action_space)
     environment = PartialEnvironment(Parts(num_envs), num_envs, 2, Task())
     actor = PartialActor(3, environment, PartialActingGraph(LocalPolicy(acting), spec), seed=1)
     parts = [actor.unroll(version, agent.flat_weights()) for version in range(40)]

@@ -102,14 +102,14 @@ def test_the_machine_is_on_record():
 )
 def test_each_part_alone(settings):
     config = Config(**(TINY | settings))
-    spaces = environments.spec_of(config)
-    agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = actors.spec_for(agent, config.unroll_length)
+    environment_spec = environments.spec_of(config)
+    agent = make_agent(config, environment_spec.observation_space, environment_spec.action_space)
+    spec = actors.unroll_spec_of(agent, config.unroll_length)
     before = agent.flat_weights().numpy()
     for rate in (
-        ceilings.measure_environment(config, spaces, 0.1),
+        ceilings.measure_environment(config, environment_spec, 0.1),
         ceilings.measure_policy(agent, config.unroll_length, 3, 0.1),
-        ceilings.measure_learner(config, spaces, spec, 0.1),
+        ceilings.measure_learner(config, environment_spec, spec, 0.1),
         ceilings.measure_queue(config, spec, 0.1),
     ):
         assert rate.steps_per_sec > 1

@@ -30,7 +30,9 @@ def export(tmp_path_factory):
 
 def test_evaluation_of_the_export(export, tmp_path, capsys):
     options = evaluate_exports.Options(num_episodes=20, seed=3, greedy=True)
-    evaluate_exports.run([export], options, evaluate_exports.Files(tmp_path / "out.json", video=tmp_path / "play.gif"))
+    evaluate_exports.evaluate(
+        [export], options, evaluate_exports.Files(tmp_path / "out.json", video=tmp_path / "play.gif")
+    )
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["num_episodes"] == 20
     assert result["min"] <= result["interval_95"][0] <= result["mean"] <= result["interval_95"][1] <= result["max"]
@@ -42,7 +44,7 @@ def test_evaluation_of_the_export(export, tmp_path, capsys):
     assert len(frames) > 5
     assert frames.std() > 0
     with pytest.raises(SettingError, match=r"--env_id=Acrobot-v1: its observations .* do not fit the agent"):
-        evaluate_exports.run(
+        evaluate_exports.evaluate(
             [export], evaluate_exports.Options(1, env_id="Acrobot-v1"), evaluate_exports.Files(tmp_path / "out.json")
         )
 
@@ -146,7 +148,7 @@ def test_protocols_of_atari(pong, export, tmp_path):
     finally:
         info.write_text(content)
     with pytest.raises(SettingError, match="--protocol=papr: must be one of training, paper, machado"):
-        evaluate_exports.run([pong], evaluate_exports.Options(protocol="papr"))
+        evaluate_exports.evaluate([pong], evaluate_exports.Options(protocol="papr"))
 
 
 def test_several_exports_together(export, tmp_path, capsys):
@@ -154,7 +156,9 @@ def test_several_exports_together(export, tmp_path, capsys):
     other = tmp_path / "other" / "saved_model"
     other.parent.mkdir()
     other.symlink_to(export)
-    evaluate_exports.run([export, other], options, evaluate_exports.Files(tmp_path / "out.json", tmp_path / "out.png"))
+    evaluate_exports.evaluate(
+        [export, other], options, evaluate_exports.Files(tmp_path / "out.json", tmp_path / "out.png")
+    )
     result = json.loads((tmp_path / "out.json").read_text())
     means = [model["mean"] for model in result["models"]]
     assert result["score"] == "mean"
@@ -164,7 +168,7 @@ def test_several_exports_together(export, tmp_path, capsys):
 
     assert matplotlib.image.imread(tmp_path / "out.png").std() > 0
     with pytest.raises(SettingError, match=r"--video=.*: give one --saved_model with it"):
-        evaluate_exports.run(
+        evaluate_exports.evaluate(
             [export, other], options, evaluate_exports.Files(tmp_path / "out.json", video=tmp_path / "x.gif")
         )
 
@@ -211,7 +215,7 @@ def test_evaluation_during_training_keeps_the_best(tmp_path, monkeypatch):
     best = json.loads((tmp_path / "best_model" / "impala_tf.json").read_text())["best"]
     np.testing.assert_allclose(best["selection_score"], max(float(row["mean"]) for row in rows), rtol=1e-5)
     assert best["score_is_of"] == "other seeds"
-    evaluate_exports.run(
+    evaluate_exports.evaluate(
         [tmp_path / "best_model"], evaluate_exports.Options(4), evaluate_exports.Files(tmp_path / "out.json")
     )
 
@@ -239,14 +243,14 @@ def test_exports_that_cannot_be_taken_together_are_not_played(export, tmp_path, 
     (other / "impala_tf.json").write_text(json.dumps(info))
     monkeypatch.setattr(playing, "play", None)
     with pytest.raises(SettingError, match="the same number of runs of each task; given: 2 of CartPole-v1, 1 of Cart"):
-        evaluate_exports.run(
+        evaluate_exports.evaluate(
             [export, other, export], evaluate_exports.Options(2), evaluate_exports.Files(tmp_path / "out.json")
         )
 
 
 def test_results_of_other_environments_have_files_of_their_own(export):
-    evaluate_exports.run([export], evaluate_exports.Options(1))
-    evaluate_exports.run([export], evaluate_exports.Options(1, env_id="CartPole-v0"))
+    evaluate_exports.evaluate([export], evaluate_exports.Options(1))
+    evaluate_exports.evaluate([export], evaluate_exports.Options(1, env_id="CartPole-v0"))
     names = {path.name for path in export.parent.glob("saved_model_*.json")}
     assert {"saved_model_sampled.json", "saved_model_sampled_CartPole_v0.json"} <= names
 
@@ -285,5 +289,5 @@ def test_the_panel_beside_a_frame(space):
 def test_a_video_of_continuous_actions(tmp_path):
     run(tmp_path, env_id="Pendulum-v1", total_environment_frames=200)
     options = evaluate_exports.Options(num_episodes=1, greedy=True)
-    evaluate_exports.run([tmp_path / "saved_model"], options, evaluate_exports.Files(video=tmp_path / "play.mp4"))
+    evaluate_exports.evaluate([tmp_path / "saved_model"], options, evaluate_exports.Files(video=tmp_path / "play.mp4"))
     assert (tmp_path / "play.mp4").stat().st_size > 1000

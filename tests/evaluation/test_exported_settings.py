@@ -51,7 +51,7 @@ def stranger(tmp_path, monkeypatch):
 def test_no_module_that_an_export_names_is_imported(stranger, settings, env_id, tmp_path):
     directory = stranger(settings)
     with pytest.raises(SettingError):
-        evaluate_exports.run([directory], Options(1, env_id=env_id))
+        evaluate_exports.evaluate([directory], Options(1, env_id=env_id))
     assert not (tmp_path / "EVIL").exists()
 
 
@@ -59,7 +59,7 @@ def test_the_message_names_the_module_and_how_to_allow_it(stranger):
     directory = stranger(dict(env_id="pong.saved_model.evil:X-v0"))
     message = r"code of the module pong.saved_model.evil; if .* name it: --env_id=pong.saved_model.evil:X-v0$"
     with pytest.raises(SettingError, match=message):
-        evaluate_exports.run([directory], Options(1))
+        evaluate_exports.evaluate([directory], Options(1))
 
 
 @pytest.mark.parametrize("named", ["env_id", "trusted_modules"])
@@ -68,7 +68,7 @@ def test_a_module_that_the_user_names_is_imported(stranger, named, tmp_path):
     directory = stranger(dict(env_id=env_id))
     value = env_id if named == "env_id" else frozenset(["pong.saved_model.evil"])
     with pytest.raises(SettingError, match="gymnasium could not make it: ZeroDivisionError"):
-        evaluate_exports.run([directory], Options(1, **{named: value}))
+        evaluate_exports.evaluate([directory], Options(1, **{named: value}))
     assert (tmp_path / "EVIL").exists()
 
 
@@ -124,9 +124,9 @@ def test_a_file_that_is_no_description_is_one_line(stranger, content):
 
 def test_mode_test_trusts_the_modules_of_its_env_id(stranger, monkeypatch):
     asked = []
-    monkeypatch.setattr(evaluate_exports, "run", lambda *arguments, flag: asked.append(arguments))
+    monkeypatch.setattr(evaluate_exports, "evaluate", lambda *arguments, flag: asked.append(arguments))
     for env_id in ("own:A,other.module:B", "CartPole-v1"):
-        experiment.test(Config(mode="test", logdir="x", env_id=env_id))
+        experiment.evaluate_export(Config(mode="test", logdir="x", env_id=env_id))
     (_, first), (_, second) = asked
     assert first.trusted_modules == {"own", "other.module"}
     assert first.env_id == "", "the export says what is played"

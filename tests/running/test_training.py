@@ -360,7 +360,7 @@ def test_an_agent_of_another_back_end_is_evaluated_in_its_environment(vectorizat
         environments.spec_of(protocols.evaluation_config(tmp_path / "saved_model", "CartPole-v1"))
     if vectorization == "envpool":
         with pytest.raises(SettingError, match="EnvPool's environments cannot be drawn"):
-            evaluate_exports.run(
+            evaluate_exports.evaluate(
                 [tmp_path / "saved_model"],
                 evaluate_exports.Options(1),
                 evaluate_exports.Files(video=tmp_path / "x.mp4"),

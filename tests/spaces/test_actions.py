@@ -34,7 +34,7 @@ def test_every_kind_of_action_is_learned(kind, tmp_path):
     )  # fmt: skip
     assert summary.mean_return > 0.4
     model = tmp_path / "saved_model"
-    evaluate_exports.run(
+    evaluate_exports.evaluate(
         [model],
         evaluate_exports.Options(20, greedy=True, env_id=f"{ID}Target-{kind}-v0"),
         evaluate_exports.Files(tmp_path / "out.json"),
@@ -73,7 +73,7 @@ def test_a_mask_in_info_is_honoured(kind, vectorization):
 def test_training_with_masks(tmp_path):
     summary = run(tmp_path, env_id=f"{ID}Masked-discrete-v0")
     assert summary.mean_return == 7
-    evaluate_exports.run(
+    evaluate_exports.evaluate(
         [tmp_path / "saved_model"],
         evaluate_exports.Options(4, env_id=f"{ID}Masked-discrete-v0"),
         evaluate_exports.Files(tmp_path / "out.json"),

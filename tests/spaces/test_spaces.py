@@ -135,7 +135,7 @@ def test_a_run_with_every_observation_at_once(settings, tmp_path):
     """Trained, exported, evaluated; the agent earns 2 a step when it has learned, 1 at random."""
     run(tmp_path, env_id=NESTED, hidden_sizes=(16,), unroll_length=2, total_environment_frames=600, **settings)
     model = tmp_path / "saved_model"
-    evaluate_exports.run(
+    evaluate_exports.evaluate(
         [model], evaluate_exports.Options(num_episodes=8, env_id=NESTED), evaluate_exports.Files(tmp_path / "out.json")
     )
     signature = tf.saved_model.load(str(model)).signatures["step"].structured_input_signature[1]
@@ -144,7 +144,7 @@ def test_a_run_with_every_observation_at_once(settings, tmp_path):
     with (tmp_path / "metrics.csv").open() as file:
         assert float(list(csv.DictReader(file))[-1]["episodes"]) > 50
     with pytest.raises(ValueError, match=r"--env_id=CartPole-v1: .*do not fit the agent, which takes observation_"):
-        evaluate_exports.run(
+        evaluate_exports.evaluate(
             [model], evaluate_exports.Options(1, env_id="CartPole-v1"), evaluate_exports.Files(tmp_path / "out.json")
         )
 

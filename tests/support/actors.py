@@ -9,7 +9,7 @@ from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import UnrollQueue, join_groups
 from impala_tf.experience.unroll_spec import map_leaves
 from impala_tf.networks import make_agent
-from impala_tf.running.actors import spec_for
+from impala_tf.running.actors import unroll_spec_of
 from impala_tf.types import TIME_MAJOR_FIELDS
 from tests.support.environments import COUNTING
 
@@ -19,9 +19,9 @@ T = 4
 def make_actor(env_id=COUNTING, num_envs=6, batch_size=3, seed=1, index=0, **settings):
     """An actor and the queue that its unrolls are for."""
     config = Config(env_id=env_id, use_last_action_and_reward=True, **settings)
-    spaces = environments.spec_of(config)
-    agent = make_agent(config, spaces.observation_space, spaces.action_space)
-    spec = spec_for(agent, T)
+    environment_spec = environments.spec_of(config)
+    agent = make_agent(config, environment_spec.observation_space, environment_spec.action_space)
+    spec = unroll_spec_of(agent, T)
     queue = UnrollQueue(spec, batch_size, num_envs, capacity=10_000)
     environment = environments.make_vector_environment(config, seed, index, num_envs)
     graph = VectorActingGraph(LocalPolicy(agent), spec)

@@ -1,6 +1,6 @@
-"""Who waits for whom, and who computes gradients: the architectures that the paper compares (figure 2, table 1).
+"""Has the architectures that the paper compares (figure 2, table 1): who waits for whom, who computes gradients.
 
-Each module has `threads(run)`: what the threads of a run do, by name. Losses, networks, environments, metrics,
+Each module has `threads(run)`, which returns the work of each thread, by name. Losses, networks, environments, metrics,
 checkpoints and export are the same for all.
 """
 

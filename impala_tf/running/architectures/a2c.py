@@ -1,4 +1,4 @@
-"""Batched A2C (figure 2 of the paper, left and middle): all actors wait for the update that their unrolls made.
+"""Has batched A2C (figure 2 of the paper, left and middle): actors wait for the update that their unrolls made.
 
 The batch is the unrolls of all environments, so each unroll was made by the policy that it updates. With
 `a2c_sync_step` there is one actor over all environments, so they also wait for each other at every step: one policy
@@ -13,8 +13,9 @@ from impala_tf.running.run import Run
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
-    """Returns what the run's threads do, by name: as IMPALA's, but an actor waits for the update before it acts again.
+    """Returns the work of each thread: IMPALA's, but an actor waits for the update before it acts again.
 
-    All actors give to every batch, so no update comes between that wait and the turn, in which the weights are taken.
+    Every batch has unrolls of all actors, so no update comes between that wait and the turn, in which the weights are
+    taken.
     """
     return impala.acting(run, run.weights.newer_than) | impala.learning(run)

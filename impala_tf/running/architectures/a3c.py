@@ -1,4 +1,4 @@
-"""A3C (Mnih et al. 2016): each worker learns from its own unrolls, and gradients travel instead of experience.
+"""Has A3C (Mnih et al. 2016): each worker learns from its own unrolls, and gradients travel instead of experience.
 
 A worker computes the gradients with the weights that it acted with; meanwhile others change the shared ones. There
 is no queue and no learner thread. The losses are the same: on-policy, V-trace is the n-step return.
@@ -18,15 +18,15 @@ from impala_tf.running.run import Run, after_update
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
-    """Returns what the run's threads do, by name."""
+    """Returns the work of each thread, by name."""
     lock = threading.Lock()
     return {f"worker {actor.index}": functools.partial(work, run, actor, lock) for actor in run.actors}
 
 
 def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
-    """A worker's thread, until the budget is used.
+    """Does a worker's work until the budget is used.
 
-    lock: the lock of the shared weights, held from the step along the gradients until the weights are published, so
+    lock: lock of the shared weights, held from the step along the gradients until the weights are published, so
         that each version is published once and in order.
     """
     timer = run.metrics.timer

@@ -1,4 +1,4 @@
-"""IMPALA (section 3): nobody waits for anybody, but for room in the queue."""
+"""Has IMPALA (section 3): actors wait for room in the queue only, and the learner for batches."""
 
 import functools
 from collections.abc import Callable
@@ -11,30 +11,30 @@ from impala_tf.running.run import Run, after_update
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
-    """Returns what the run's threads do, by name."""
+    """Returns the work of each thread, by name."""
     return acting(run) | learning(run)
 
 
 def acting(run: Run, wait_for_newer: Callable[[int], object] | None = None) -> dict[str, Callable[[], None]]:
-    """Returns what the actors' threads do. wait_for_newer: see `act`."""
+    """Returns the work of the actors' threads, by name. wait_for_newer: argument of `act`."""
     return {f"actor {actor.index}": functools.partial(act, run, actor, wait_for_newer) for actor in run.actors}
 
 
 def learning(run: Run) -> dict[str, Callable[[], None]]:
-    """Returns what the stager and the learner do."""
+    """Returns the work of the stager's and the learner's threads, by name."""
     return {"stager": functools.partial(stage, run), "learner": functools.partial(learn, run)}
 
 
 def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | None = None) -> None:
-    """An actor's thread: weights in, unrolls out.
+    """Does an actor's work: takes weights and makes unrolls, until the crew is stopping.
 
-    The weights are taken inside the turn: while an actor waits for its turn the learner goes on, and what was taken
-    before that wait would act several updates late. The turn ends when the queue has room for the unroll: if the others
-    went on to act meanwhile, the learner would get their unrolls as much later.
+    The weights are taken inside the turn: the learner goes on while an actor waits for its turn, so weights from before
+    that wait would be several updates old. The turn ends when the unroll is in the queue: if other actors went on to act
+    while it waits for room, the learner would get their unrolls later by that wait.
 
-    wait_for_newer: returns when there are newer weights than of the version that it is given, which is the one that
-        the actor acted with last, or -1 before the first. It is called before the turn, so that actors that wait for
-        an update hold no turn that another one needs to bring it about. None does not wait.
+    wait_for_newer: function that returns when there are newer weights than the version that it is given. That is the
+        version with which the actor acted last, or -1 before the first. It is called before the turn, so that an actor
+        that waits for an update holds no turn that another actor needs for it. None does not wait.
     """
     timer = run.metrics.timer
     version = -1
@@ -53,7 +53,7 @@ def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | No
 
 
 def stage(run: Run) -> None:
-    """Makes the next batch ready on the learner's device while it learns from the last."""
+    """Puts the next batch on the learner's device while the learner learns from the last."""
     while not run.crew.stopping:
         batch = run.source.next()
         if "GPU" in run.learner.device:
@@ -63,7 +63,7 @@ def stage(run: Run) -> None:
 
 
 def learn(run: Run) -> None:
-    """The learner's thread: batches in, weights out, until the budget is used."""
+    """Does the learner's work: takes batches and publishes weights, until the budget is used."""
     timer = run.metrics.timer
     while run.going:
         with timer("wait"):

@@ -1,4 +1,4 @@
-"""Turns: at most --concurrent_actors actors act at the same time."""
+"""Hands out turns, so that at most --concurrent_actors actors act at the same time."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from impala_tf.running.run import Run
 def turn_to_act(run: Run) -> Iterator[None]:
     """Waits for a turn, runs its block and gives the turn back, also when the block fails.
 
-    Who waits for new weights must do that outside: the actors that would bring the update about may need the turn.
+    An actor must wait for new weights outside: other actors may need the turn for the update that it waits for.
     """
     with run.metrics.timer("turn"):
         run.turns.acquire()
