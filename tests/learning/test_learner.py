@@ -125,7 +125,7 @@ def test_a_ratio_may_be_infinite():
     batch = make_batch(0)
     impossible = -200.0 * tf.one_hot(batch.actions, 3)
     result = learner.update(batch._replace(behaviour_parameters=impossible), 10)
-    assert np.isinf(result.statistics[learner.statistics.index("ratio_max")])
+    assert np.isinf(result.metrics[learner.metric_names.index("ratio_max")])
     assert np.all(np.isfinite(result.flat_weights))
 
 
