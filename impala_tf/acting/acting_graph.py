@@ -1,4 +1,4 @@
-"""The graph in which actors act: one for all actors of a run."""
+"""Has the graph in which actors act. All actors of a run share one."""
 
 import functools
 import threading
@@ -14,18 +14,18 @@ from impala_tf.support.graphs import direct_call
 
 
 class ActingGraph:
-    """T policy calls, each followed by a step of the environments, as one graph that all actors of a run share.
+    """This graph makes T policy calls, each followed by a step of the environments; all actors of a run share it.
 
     A graph per actor would be traced and kept per actor, which takes minutes and gigabytes for many actors and a deep
-    network. So whatever differs between actors is an input: the actor's index, its weights, its seeds and the row that
-    it is at. Several actors may run the graph at the same time. They must have the same spaces, and the same number of
+    network. So whatever differs between actors is an input: the actor's index, its weights, its seeds and its present
+    row. Several actors may run the graph at the same time. They must have the same spaces, and the same number of
     rows in a policy call.
 
-    The environments are stepped by Python functions inside the graph. Such a function is given the actor's index and
-    calls that actor, which must have been added.
+    The environments are stepped by Python functions inside the graph. Such a function gets the actor's index and
+    calls that actor, which `add` has registered.
 
-    policy: the policy of all actors, see `inference.py`.
-    spec: the spec of their unrolls.
+    policy: policy of all actors, see `inference.py`.
+    spec: spec of their unrolls.
     """
 
     def __init__(self, policy: Policy, spec: UnrollSpec):
@@ -42,12 +42,13 @@ class ActingGraph:
         assert index not in self._actors, f"two actors {index}"
         self._actors[index] = actor
 
-    def run(self, index: int, flat_weights: tf.Tensor, seeds: np.ndarray, row: list) -> list[tf.Tensor]:
+    def act(self, index: int, flat_weights: tf.Tensor, seeds: np.ndarray, row: list) -> list[tf.Tensor]:
         """Lets actor `index` act for T rows.
 
         flat_weights: [num_parameters] float32, weights that act.
-        seeds: [T, 2] int32, a seed for the actions of each row, see `row_seeds`.
-        row: leaves of the first policy call's inputs, see `policy_inputs`.
+        seeds: [T, 2] int32, seeds of the actions of each row, see `row_seeds`.
+        row: inputs of the first policy call, see `policy_inputs`.
+
         Returns what `_act` returns. Raises what a step of the environments raised.
         """
         inputs = [tf.convert_to_tensor(x) for x in (np.array(index, np.int32), flat_weights, seeds, *row)]
@@ -69,16 +70,16 @@ class ActingGraph:
             return call(inputs)
         except tf.errors.OpError:
             error = self._errors.pop(index, None)
-            if error is not None:  # TensorFlow makes a text of what a Python function in a graph raises.
+            if error is not None:  # TensorFlow turns the exception of a Python function into text.
                 raise error from None
             raise
 
     def _act(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, *row: tf.Tensor):
-        """The graph's function, with the inputs of `run`. It is called once, to be traced."""
+        """Defines the graph, with the inputs of `act`. It is called once, to be traced."""
         raise NotImplementedError
 
     def _step_policy(self, row: list, last_action: tf.Tensor, core_state: tf.Tensor, seed: tf.Tensor):
-        """The `PolicyStep` of one row; row: as `policy_inputs` gives it."""
+        """Returns the `PolicyStep` of one row. row: result of `policy_inputs`."""
         *leaves, reward, first = row
         observation = tf.nest.pack_sequence_as(self.spec.leaves.env_outputs.observation, leaves)
         return self.policy.step(observation, reward, last_action, first, core_state, seed)

@@ -1,4 +1,4 @@
-"""An actor whose environments step together."""
+"""Has the actor whose environments step at the same time."""
 
 import functools
 import time
@@ -14,10 +14,10 @@ from impala_tf.types import EnvOutput, Unroll
 
 
 class Actor(BaseActor):
-    """An actor whose environments step together.
+    """This actor's environments step at the same time.
 
-    Each row is a policy call and a `tf.numpy_function` that steps the environments and writes the row straight into
-    the unroll's numpy arrays.
+    In each row a policy call is followed by a `tf.numpy_function`, which steps the environments and writes the row
+    straight into the unroll's numpy arrays.
 
     group: number of unrolls in an element of the queue that the unrolls are for.
     """
@@ -30,11 +30,11 @@ class Actor(BaseActor):
         self._writer: UnrollWriter
         self._row: EnvOutput | None = None
         self._policy_inputs: list = []  # The policy's inputs at row 0 of the next unroll.
-        # Each environment of a joined one belongs to another actor, as far as the records are concerned.
+        # The records count each vector of a joined environment as an actor of its own.
         self._actors = index + getattr(environment, "vector_indices", np.zeros(environment.num_envs, np.int32))
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
-        """As of `BaseActor`: one unroll of every environment."""
+        """Does what `BaseActor.unroll` says; returns one unroll of every environment."""
         environment = self._environment
         num_envs = environment.num_envs
         if self._row is None:
@@ -55,7 +55,7 @@ class Actor(BaseActor):
     # The graph calls these.
 
     def step_environments(self, action: np.ndarray, parameters: np.ndarray, *, t: int) -> list[np.ndarray]:
-        """Takes the actions of row t; records them and row t + 1, whose `policy_inputs` it returns."""
+        """Takes the actions of row t; writes them and row t + 1, whose `policy_inputs` it returns."""
         self._writer.write_action(t, action, parameters)
         started = time.perf_counter()
         self._row = row = self._environment.step(action)
@@ -64,12 +64,12 @@ class Actor(BaseActor):
         return policy_inputs(row)
 
     def written_leaves(self) -> list[np.ndarray]:
-        """The leaves of the unroll that has been written."""
+        """Returns the leaves of the unroll that has been written."""
         return tf.nest.flatten(self._writer.unroll)
 
 
 class VectorActingGraph(ActingGraph):
-    """The graph of an `Actor`. It returns the policy's inputs at row T, and the leaves of the unroll."""
+    """This is the graph of an `Actor`. It returns the policy's inputs at row T, and the leaves of the unroll."""
 
     def _act(self, index, flat_weights, seeds, *inputs):
         *row, last_action, core_state = inputs
@@ -81,7 +81,7 @@ class VectorActingGraph(ActingGraph):
                 last_action, core_state = step.action, step.core_state
                 step_environments = functools.partial(Actor.step_environments, t=t)
                 row = self._in_python(step_environments, index, [step.action, step.parameters], emitted)
-        # As outputs of the graph the arrays are tensors; to make them outside one by one would cost as much as a row.
+        # Outputs of the graph are tensors; converting the arrays outside one by one would cost as much as a row.
         leaves = tf.numpy_function(
             functools.partial(self._call_actor, Actor.written_leaves),
             [index],

@@ -1,4 +1,4 @@
-"""What the two kinds of actors share."""
+"""Has what the two kinds of actors share."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from impala_tf.types import EnvOutput, Unroll
 
 
 class BaseActor:
-    """An actor's place in the run, and its way into the graph that all actors share.
+    """A base actor knows its index in the run, and the graph that all actors share.
 
-    index: number of the actor in the run.
+    index: index of the actor in the run.
     environment: environments of this actor; they are closed with it.
     graph: the `ActingGraph` that all actors of the run share.
-    seed: the seed of the run's acting.
+    seed: seed of all actors of the run.
 
     environment_secs: seconds of the last unroll that were spent in the environments.
     num_graph_calls: number of calls of the graph that have returned.
@@ -35,7 +35,7 @@ class BaseActor:
 
     @property
     def agent(self) -> Agent:
-        """The agent of the graph. Its variables are not the weights that act."""
+        """Returns the agent of the graph. Its variables are not the weights that act."""
         return self.graph.policy.agent
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
@@ -52,22 +52,22 @@ class BaseActor:
     def _act(self, flat_weights: tf.Tensor, inputs: list) -> list[tf.Tensor]:
         """Runs the graph from the row whose policy inputs are given."""
         seeds = row_seeds(self._seed, self.index, self.num_graph_calls, self.spec.unroll_length)
-        outputs = self.graph.run(self.index, flat_weights, seeds, inputs)
+        outputs = self.graph.act(self.index, flat_weights, seeds, inputs)
         self.num_graph_calls += 1
         return outputs
 
     def _zero_actions(self, num_envs: int) -> np.ndarray:
-        """[num_envs, ...] zeros, which stand for the last action where there was none."""
+        """Returns [num_envs, ...] zeros, which stand for the last action where there was none."""
         spec = self.spec.leaves.actions
         return np.zeros([num_envs, *spec.shape], spec.dtype)
 
     def _zero_core_states(self, num_envs: int) -> np.ndarray:
-        """[num_envs, S] zeros, the core state before an episode."""
+        """Returns [num_envs, S] zeros, the core state before an episode."""
         return np.zeros([num_envs, *self.spec.leaves.core_state.shape], np.float32)
 
 
 def policy_inputs(row: EnvOutput) -> list:
-    """What the policy sees of a row, as a flat list: the observation's leaves, the reward, `first`."""
+    """Returns what the policy sees of a row, as a flat list: the observation's leaves, the reward, `first`."""
     if isinstance(row.observation, np.ndarray):
         return [row.observation, row.reward, row.first]
     return [*tf.nest.flatten(row.observation), row.reward, row.first]

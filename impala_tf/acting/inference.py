@@ -1,4 +1,4 @@
-"""How an actor gets its actions: with weights of its own, or from one agent that answers all actors together.
+"""Chooses actions, with an actor's own weights or by one agent that answers the requests of all actors at once.
 
 Both are used inside the graph in which actors act, so both work on graph tensors.
 """
@@ -19,11 +19,11 @@ _UNBOUNDED = 1_000_000
 
 
 class Policy(Protocol):
-    """What an actor needs of a policy.
+    """An actor needs this of a policy.
 
-    agent: the agent that acts.
-    with_weights: a context in which `step` acts with the flat weights [num_parameters] that the actor took.
-    step: as `Agent.step`.
+    agent: agent that acts.
+    with_weights: method that returns a context in which `step` acts with the actor's flat weights [num_parameters].
+    step: method with the inputs and results of `Agent.step`.
     """
 
     agent: Agent
@@ -34,7 +34,7 @@ class Policy(Protocol):
 
 
 class LocalPolicy:
-    """Each actor acts with the weights that it took at the start of its unroll, as in the paper, on the CPU.
+    """With this policy each actor acts with the weights from the start of its unroll, as in the paper, on the CPU.
 
     The agent lends its layers only. Weights are tensors of the graph, so that actors that act at the same time can have
     different versions.
@@ -51,15 +51,16 @@ class LocalPolicy:
 
 
 class DynamicBatchingPolicy:
-    """One agent for all actors; TensorFlow's BatchFunction op joins requests that come at about the same time.
+    """One agent acts for all actors; TensorFlow's BatchFunction op joins requests that come at about the same time.
 
     The op runs a batch when it holds `maximum` rows or `timeout_ms` after its first request. It has no minimum to
     wait for; batches are padded up to one of the sizes `minimum`, 2 * `minimum`, ..., `maximum`, so that the policy
     sees few different shapes.
 
     Weights change when the learner publishes (see `publish_to`), also in the middle of an unroll, and a call may see
-    some variables before and some after that. This is sound: the behaviour parameters that it returned are recorded,
-    and V-trace corrects for whatever policy they belong to. The unroll's version is that of its start.
+    some variables from before the change and some from after it. This is sound: the behaviour parameters that the call
+    returned are recorded, and V-trace corrects for whatever policy they belong to. The unroll's version is that of its
+    start.
 
     An error in the policy is raised in every actor whose request was in the batch.
     """
@@ -69,7 +70,7 @@ class DynamicBatchingPolicy:
         self._maximum = maximum
         self._sizes = _powers(minimum, maximum)
         self._timeout_micros = int(timeout_ms * 1000)
-        # BatchFunction's queue is looked up by this name in the whole process. Left to itself the op takes its node
+        # BatchFunction's queue is looked up by this name in the whole process. Its default is the op's node
         # name, which is different at every row of an unroll and the same in two runs.
         self._name = f"impala_tf_policy_{uuid.uuid4().hex}"
         self._lock = threading.Lock()
@@ -81,7 +82,7 @@ class DynamicBatchingPolicy:
 
     @tf.function(autograph=False)
     def publish_to(self, flat_weights: tf.Tensor) -> None:
-        """Gives the shared agent new weights; a listener of the `WeightStore`."""
+        """Gives the shared agent new weights. It is a listener of the `WeightStore`."""
         self.agent.assign_flat_weights(flat_weights)
 
     def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep:
@@ -106,7 +107,7 @@ class DynamicBatchingPolicy:
         return tf.nest.pack_sequence_as(function.structured_outputs, outputs)
 
     def _traced(self, inputs: tuple):
-        """`_call` as a function with an unknown batch size: with a static one the op fails when it joins requests."""
+        """Returns `_call` traced with an unknown batch size: with a static one the op fails when it joins requests."""
         with self._lock:  # Two graphs may be traced at the same time.
             if self._function is None:
                 specs = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), inputs)

@@ -1,4 +1,4 @@
-"""An actor whose policy calls take the environments that are ready, while the others step (double buffering)."""
+"""Has the actor whose policy calls take the ready environments, while the others step (double buffering)."""
 
 import time
 
@@ -13,10 +13,10 @@ from impala_tf.types import EnvOutput, Unroll
 
 
 class PartialActor(BaseActor):
-    """An actor over a `PartialEnvironment`: each environment is at a row of its own, in an unroll of its own.
+    """This actor has a `PartialEnvironment`: each environment is at another row of its own unroll.
 
-    A call of the graph makes T policy calls of R rows, R being the environments that are ready. What ends in it is
-    handed out, so an unroll may span two calls of the graph and thereby two versions of the weights. V-trace corrects
+    A call of the graph makes T policy calls for the R environments that are ready. Unrolls that end in it are handed
+    out, so an unroll may span two calls of the graph and thereby two versions of the weights. V-trace corrects
     for that, and the unroll's version is that of its first action.
     """
 
@@ -24,16 +24,16 @@ class PartialActor(BaseActor):
         super().__init__(index, environment, graph, seed)
         num_envs = environment.num_envs
         self._writer = PartialUnrollWriter(self.spec, num_envs)
-        self._rows_written = np.zeros(num_envs, np.int64)  # How many rows of its unroll each environment has.
+        self._rows_written = np.zeros(num_envs, np.int64)  # Each environment has so many rows of its unroll.
         self._last_actions = self._zero_actions(num_envs)
         self._core_states = self._zero_core_states(num_envs)
-        self._finished: list[Unroll] = []  # Unrolls that have ended in this call of the graph.
+        self._finished: list[Unroll] = []  # These unrolls have ended in this call of the graph.
         self._version = 0
-        self._ready = np.zeros(0, np.int64)  # Environments whose rows the next policy call sees.
-        self._policy_inputs: list = []  # Its inputs.
+        self._ready = np.zeros(0, np.int64)  # The next policy call sees these environments' rows.
+        self._policy_inputs: list = []  # These are its inputs.
 
     def unroll(self, policy_version: int, flat_weights: tf.Tensor) -> Unroll:
-        """As of `BaseActor`: the unrolls that ended during T policy calls, in groups of one; perhaps none."""
+        """Does what `BaseActor.unroll` says; returns the unrolls that ended in T policy calls, in groups of one."""
         self._version = policy_version
         self._finished = []
         self.environment_secs = 0.0
@@ -44,7 +44,7 @@ class PartialActor(BaseActor):
         return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), none, *self._finished)
 
     def step_environments(self, action: np.ndarray, parameters: np.ndarray, core_state: np.ndarray) -> list[np.ndarray]:
-        """Takes the actions of the environments that were ready; returns the policy's inputs for those that are now.
+        """Takes the actions of the ready environments; returns the policy's inputs of those that are ready next.
 
         The graph calls it.
         """
@@ -80,7 +80,7 @@ class PartialActor(BaseActor):
 
 
 class PartialActingGraph(ActingGraph):
-    """The graph of a `PartialActor`. It returns the policy's inputs after T policy calls."""
+    """This is the graph of a `PartialActor`. It returns the policy's inputs after T policy calls."""
 
     def _act(self, index, flat_weights, seeds, *row):
         inputs = list(row)
