@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class VectorEnvironment(Protocol):
-    """B environments that step at the same time and emit rows in the convention of `types.py`.
+    """A vector has B environments, which step at the same time and emit rows in the convention of `types.py`.
 
     num_envs: B.
     tasks: [B] int32, index of the task that each environment belongs to.
@@ -44,7 +44,7 @@ class VectorEnvironment(Protocol):
 class Actor(Protocol):
     """An actor makes unrolls with its environments and a policy.
 
-    index: number of the actor in the run.
+    index: index of the actor in the run.
     environment_secs: seconds of the last unroll that were spent in the environments.
     """
 
@@ -80,7 +80,7 @@ class Algorithm(Protocol):
         """Returns the losses of a batch, as a NamedTuple of scalars whose field `total` the learner differentiates.
 
         unroll: [T + 1, B, ...], a batch in the convention of `types.py`.
-        outputs: what the learner's network says about every row, [T + 1, B, ...].
+        outputs: parameters and baselines [T + 1, B, ...] of the learner's network at every row.
         distribution: the `spaces.distributions.ActionDistribution` whose parameters the network gives.
         costs: weights of the loss's terms.
         """

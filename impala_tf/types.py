@@ -108,7 +108,7 @@ TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters")
 
 @dataclasses.dataclass(frozen=True)  # It is no tuple, because it is a leaf of nests.
 class ArraySpec:
-    """One leaf has this shape (without T and B) and numpy dtype; texts are bytes in arrays of objects."""
+    """One leaf of a nest has this shape (without T and B) and numpy dtype; texts are bytes in arrays of objects."""
 
     shape: tuple[int, ...]
     dtype: Any

@@ -57,7 +57,7 @@ class Impala:
     ) -> ImpalaLosses:
         """Returns the loss of a batch of unrolls [T + 1, B, ...] under the learner's policy and baseline.
 
-        outputs: what the learner's network says about every row; row T only bootstraps.
+        outputs: parameters and baselines of the learner's network at every row; row T only bootstraps.
         Raises ValueError when a dtype or a known shape is wrong.
         """
         steps = transitions(

@@ -46,7 +46,7 @@ def transitions(
 ) -> Transitions:
     """Shifts an unroll [T + 1, B, ...] into its T steps.
 
-    outputs: what the learner's network says about every row.
+    outputs: parameters and baselines of the learner's network at every row.
     discounting: gamma.
     reward_clipping: argument `how` of `clip_rewards`.
     bootstrap_at_time_limits: False takes a time limit for an end, as the released code does.

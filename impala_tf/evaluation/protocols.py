@@ -20,9 +20,9 @@ class Protocol(NamedTuple):
 
 PROTOCOLS = {
     "training": Protocol(100, {}),
-    # Section 5.3.2: 200 episodes after up to 30 no-ops, no sticky actions; 30 minutes at most.
+    # Section 5.3.2 has 200 episodes after up to 30 no-ops, without sticky actions, of 30 minutes at most.
     "paper": Protocol(200, dict(noop_max=30, sticky_actions=0.0, max_episode_frames=108_000)),
-    # Machado et al. 2018: sticky actions instead of no-ops, all actions, 5 minutes at most.
+    # Machado et al. 2018 have sticky actions instead of no-ops, all actions, and 5 minutes at most.
     "machado": Protocol(
         100, dict(noop_max=0, sticky_actions=0.25, full_action_set=True, max_episode_frames=18_000)
     ),

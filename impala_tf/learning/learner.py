@@ -20,7 +20,7 @@ from impala_tf.types import Unroll
 
 
 class Diverged(SettingError):
-    """Raised by an update that is not finite: it made no weights that anyone could act with."""
+    """An update was not finite, so it made no weights that anyone could act with."""
 
 
 class UpdateResult(NamedTuple):

@@ -151,7 +151,7 @@ class Agent:
         return tf.ensure_shape(parameters, [*first.shape, None]), baselines
 
     def _check_inputs(self, observation, reward, last_action, first, core_state, leading: Sequence) -> None:
-        """leading: [B] or [T + 1, B], the dimensions that every row has in front."""
+        """Raises ValueError for a wrong input. leading: [B] or [T + 1, B], the leading dimensions of all inputs."""
         check_tensor("first", first, tf.bool, leading)
         check_tensor("reward", reward, tf.float32, leading)
         action_shape = [*leading, *self.distribution.action_shape]

@@ -64,7 +64,7 @@ class Core(keras.layers.Layer):
         return tf.scan(row, (projected, continues), initializer=states)[0]
 
     def _check_inputs(self, features: tf.Tensor, first: tf.Tensor, state: tf.Tensor, leading: Sequence) -> None:
-        """leading: [B] or [T, B], the dimensions that every row has in front."""
+        """Raises ValueError for a wrong input. leading: [B] or [T, B], the leading dimensions of all inputs."""
         check_tensor("first", first, tf.bool, leading)
         check_tensor("features", features, tf.float32, [*leading, None])
         check_tensor("state", state, tf.float32, [leading[-1], self.state_size])
@@ -86,7 +86,7 @@ class Core(keras.layers.Layer):
 
 
 class LSTMCore(Core):
-    """An LSTM whose forget gate starts with bias 1. Its state is (output, cell)."""
+    """This is an LSTM whose forget gate starts with bias 1. Its state is (output, cell)."""
 
     def __init__(self, units: int, seed: int):
         cell = keras.layers.LSTMCell(
@@ -104,14 +104,14 @@ class LSTMCore(Core):
 
     def _advance(self, projected, states, weights):
         output, memory = states
-        # Keras orders the gates so.
+        # Keras has the gates in this order.
         gate_in, forget, candidate, gate_out = tf.split(projected + tf.matmul(output, weights[0]), 4, axis=-1)
         memory = tf.sigmoid(forget) * memory + tf.sigmoid(gate_in) * tf.tanh(candidate)
         return tf.sigmoid(gate_out) * tf.tanh(memory), memory
 
 
 class GRUCore(Core):
-    """A GRU as Keras and cuDNN have it: the reset gate multiplies the recurrent product (reset_after)."""
+    """This is a GRU as Keras and cuDNN have it: the reset gate multiplies the recurrent product (reset_after)."""
 
     def __init__(self, units: int, seed: int):
         cell = keras.layers.GRUCell(
@@ -131,7 +131,7 @@ class GRUCore(Core):
     def _advance(self, projected, states, weights):
         (output,) = states
         kernel, bias = weights
-        # Keras orders the gates so.
+        # Keras has the gates in this order.
         update, reset, candidate = tf.split(projected, 3, axis=-1)
         recurrent_update, recurrent_reset, recurrent_candidate = tf.split(tf.matmul(output, kernel) + bias, 3, axis=-1)
         update = tf.sigmoid(update + recurrent_update)

@@ -71,7 +71,7 @@ class Crew:
 
 
 class Closed(Exception):
-    """Raised where waiting is over because the run ends."""
+    """The run ends, so waiting is over."""
 
 
 class Turns:
