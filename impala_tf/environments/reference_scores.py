@@ -76,8 +76,8 @@ ATARI57 = {
     "ALE/Zaxxon-v5": Reference(32.5, 9173.3),
 }
 
-# Random: means of 320 episodes (Freeway: 32), scripts/measure_random_play.py. Expert: Young & Tian 2019, figure 3,
-# their actor-critic AC(0.8) after 5 million steps, read off the plot; there is no human score.
+# Scores of random play are means of 320 episodes (Freeway: 32), by scripts/measure_random_play.py. The expert is the
+# actor-critic AC(0.8) of Young & Tian 2019 after 5 million steps, read off their figure 3; there is no human score.
 MINATAR5 = {
     "MinAtar/Asterix-v0": Reference(0.47, 18.6),
     "MinAtar/Breakout-v0": Reference(0.54, 17.1),
@@ -86,8 +86,8 @@ MINATAR5 = {
     "MinAtar/SpaceInvaders-v0": Reference(2.84, 185.0),
 }
 
-# Random play and human players. Source: google-deepmind/scalable_agent, dmlab30.py. Two levels have a held-out version
-# for testing, and scores for that only: the code normalises returns of the training version by them too.
+# These are scores of random play and of human players (google-deepmind/scalable_agent, dmlab30.py). Two levels have a
+# held-out version for testing, and scores for that only, by which the code also normalises the training version.
 DMLAB30_LEVELS = {
     "rooms_collect_good_objects_test": Reference(0.073, 10.0),
     "rooms_exploit_deferred_effects_test": Reference(8.501, 85.65),

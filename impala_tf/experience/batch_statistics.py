@@ -36,14 +36,14 @@ def batch_statistics(batch: Unroll) -> BatchStatistics:
     # row of the unroll before, and it was counted there when it is `first`.
     begins = rows.first.numpy()[:, 1:]
 
-    def of_unroll(leaf: Array) -> np.ndarray:
+    def per_episode(leaf: Array) -> np.ndarray:
         return np.broadcast_to(leaf.numpy()[:, np.newaxis], begins.shape)[begins]
 
     return BatchStatistics(
         num_steps=int(begins.size - np.count_nonzero(begins)),
         versions=batch.policy_version.numpy(),
-        actors=of_unroll(batch.actor),
-        tasks=of_unroll(batch.task),
+        actors=per_episode(batch.actor),
+        tasks=per_episode(batch.task),
         returns=rows.episode_return.numpy()[:, :-1][begins],
         lengths=rows.episode_steps.numpy()[:, :-1][begins],
     )

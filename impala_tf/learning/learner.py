@@ -168,8 +168,8 @@ class Learner:
         named = dict(zip((f"weights/{name}" for name in state.names_of(weights)), weights, strict=True))
         statistics = self.agent.keras_statistics
         named |= zip((f"statistics/{name}" for name in state.names_of(statistics)), statistics, strict=True)
-        of_optimizer = state.optimizer_variables(self.optimizer, weights)
-        return named | {f"optimizer/{name}": variable for name, variable in of_optimizer.items()}
+        optimizer_variables = state.optimizer_variables(self.optimizer, weights)
+        return named | {f"optimizer/{name}": variable for name, variable in optimizer_variables.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns everything that an exact resume of the learner needs, by name; see `state.py`."""

@@ -36,9 +36,9 @@ def optimizer_variables(
     found: dict[str, keras.Variable] = {}
     for role in ROLES:
         # They are in the order of the weights. Their own names are not enough: layers of the same name share them.
-        of_role = [variable for variable in optimizer.variables if variable.name.endswith(f"_{role}")]
-        if of_role:
-            found |= zip((f"{role}/{name}" for name in names_of(weights)), of_role, strict=True)
+        role_variables = [variable for variable in optimizer.variables if variable.name.endswith(f"_{role}")]
+        if role_variables:
+            found |= zip((f"{role}/{name}" for name in names_of(weights)), role_variables, strict=True)
     return found
 
 

@@ -103,7 +103,9 @@ class ObservationStatistics:
     @property
     def frame_variables(self) -> list[keras.Variable]:
         """Returns the mean frames and their counts; there are none before the convolutions are built."""
-        return [v for of_torso in self._centred for layer in of_torso.values() for v in layer.statistics]
+        return [
+            v for torso_convolutions in self._centred for layer in torso_convolutions.values() for v in layer.statistics
+        ]
 
     def normalise(self, observation: Any) -> Any:
         """Normalises the numbers in observations [N, ...]; convolutions subtract the mean frames by themselves."""
@@ -115,8 +117,8 @@ class ObservationStatistics:
     def update(self, observation: Any) -> None:
         """Takes rows of observations [T, B, ...] into the statistics."""
         parts = tf.nest.flatten(observation)
-        for of_torso in self._centred:
-            for i, convolution in of_torso.items():
+        for torso_convolutions in self._centred:
+            for i, convolution in torso_convolutions.items():
                 convolution.update_mean_frame(as_images(parts[i][-1]))  # One row is enough: frames change little.
         for i, moments in self._moments.items():
             values = tf.reshape(parts[i], [-1, *parts[i].shape[2:]])
@@ -153,8 +155,8 @@ class ReturnStatistics:
         check_tensor("discounted_return", discounted_return, tf.float32, [None, None])
         check_tensor("valid", valid, tf.bool, discounted_return.shape)
         check_tensor("task", task, tf.int32, discounted_return.shape[1:])
-        of_task = tf.one_hot(task, self._num_tasks, on_value=True, off_value=False)  # [B, tasks]
-        counts = tf.reshape(valid[..., tf.newaxis] & of_task, [-1, self._num_tasks])
+        is_of_task = tf.one_hot(task, self._num_tasks, on_value=True, off_value=False)  # [B, tasks]
+        counts = tf.reshape(valid[..., tf.newaxis] & is_of_task, [-1, self._num_tasks])
         # Every task is shown every return; `counts` says which are its own.
         returns = tf.repeat(tf.reshape(discounted_return, [-1, 1]), self._num_tasks, axis=1)
         self._moments.update(returns, counts)
