@@ -56,15 +56,15 @@ class ActingGraph:
             if self._call is None:
                 call = direct_call(self._act, inputs)
                 self._shapes = [x.shape for x in inputs]
-                # TensorFlow optimises a graph in its first call, and once more in each that begins before that has
-                # ended; so the other actors wait.
-                outputs = self._run(call, index, inputs)
+                # TensorFlow optimises a graph in its first call, and again in each call that begins before that one has
+                # ended. So the other actors wait.
+                outputs = self._call_graph(call, index, inputs)
                 self._call = call
                 return outputs
         assert [x.shape for x in inputs] == self._shapes, f"actor {index} does not fit the others' graph"
-        return self._run(self._call, index, inputs)
+        return self._call_graph(self._call, index, inputs)
 
-    def _run(self, call: Callable, index: int, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+    def _call_graph(self, call: Callable, index: int, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
         """Calls the graph, and raises what the actor's environment raised in it."""
         try:
             return call(inputs)

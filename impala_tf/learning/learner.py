@@ -85,7 +85,7 @@ class Learner:
             *leaves, is_first, hyperparameters = inputs
             return self._update(tf.nest.pack_sequence_as(groups, leaves), is_first, hyperparameters)
 
-        return self._run(graph, [*leaves, tf.convert_to_tensor(np.array(self.updates == 0))], num_steps)
+        return self._call_graph(graph, [*leaves, tf.convert_to_tensor(np.array(self.updates == 0))], num_steps)
 
     def apply(self, losses: list[tf.Tensor], gradients: list[tf.Tensor], num_steps: int) -> UpdateResult:
         """Takes a step along gradients that a `GradientWorker` computed from `num_steps` valid steps.
@@ -97,9 +97,9 @@ class Learner:
             *tensors, hyperparameters = inputs
             return self._apply(tensors[: len(losses)], tensors[len(losses) :], hyperparameters)
 
-        return self._run(graph, [*losses, *gradients], num_steps)
+        return self._call_graph(graph, [*losses, *gradients], num_steps)
 
-    def _run(self, graph: Callable, tensors: list[tf.Tensor], num_steps: int) -> UpdateResult:
+    def _call_graph(self, graph: Callable, tensors: list[tf.Tensor], num_steps: int) -> UpdateResult:
         """Calls `graph` on the tensors and the present hyperparameters, and counts the update."""
         with tf.device(self.device):
             if self._finite_weights is None:

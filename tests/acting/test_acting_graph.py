@@ -78,7 +78,7 @@ def test_the_first_call_ends_before_another_begins(template):
     """TensorFlow optimises a graph in its first call: 57 actors that begin at once would each do it, for a minute."""
     actors, _ = make_actors(template)
     calls = []
-    plain = actors[0].graph._run
+    plain = actors[0].graph._call_graph
 
     def run(call, index, inputs):
         calls.append("begins")
@@ -86,7 +86,7 @@ def test_the_first_call_ends_before_another_begins(template):
         calls.append("ends")
         return outputs
 
-    actors[0].graph._run = run
+    actors[0].graph._call_graph = run
     act_at_once(actors, [template[2].flat_weights()] * NUM_ACTORS)
     assert calls[:2] == ["begins", "ends"]
     assert len(calls) == 2 * NUM_ACTORS
