@@ -49,12 +49,12 @@ class ActingGraph:
         seeds: [T, 2] int32, seeds of the actions of each row, see `row_seeds`.
         row: inputs of the first policy call, see `policy_inputs`.
 
-        Returns what `_act` returns. Raises what a step of the environments raised.
+        Returns what `_define` returns. Raises what a step of the environments raised.
         """
         inputs = [tf.convert_to_tensor(x) for x in (np.array(index, np.int32), flat_weights, seeds, *row)]
         with self._lock:
             if self._call is None:
-                call = direct_call(self._act, inputs)
+                call = direct_call(self._define, inputs)
                 self._shapes = [x.shape for x in inputs]
                 # TensorFlow optimises a graph in its first call, and again in each call that begins before that one has
                 # ended. So the other actors wait.
@@ -74,7 +74,7 @@ class ActingGraph:
                 raise error from None
             raise
 
-    def _act(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, *row: tf.Tensor):
+    def _define(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, *row: tf.Tensor):
         """Defines the graph, with the inputs of `act`. It is called once, to be traced."""
         raise NotImplementedError
 

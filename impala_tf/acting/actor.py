@@ -71,7 +71,7 @@ class Actor(BaseActor):
 class VectorActingGraph(ActingGraph):
     """This is the graph of an `Actor`. It returns the policy's inputs at row T, and the leaves of the unroll."""
 
-    def _act(self, index, flat_weights, seeds, *inputs):
+    def _define(self, index, flat_weights, seeds, *inputs):
         *row, last_action, core_state = inputs
         emitted = row
         with self.policy.with_weights(flat_weights):

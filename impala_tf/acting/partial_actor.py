@@ -82,7 +82,7 @@ class PartialActor(BaseActor):
 class PartialActingGraph(ActingGraph):
     """This is the graph of a `PartialActor`. It returns the policy's inputs after T policy calls."""
 
-    def _act(self, index, flat_weights, seeds, *row):
+    def _define(self, index, flat_weights, seeds, *row):
         inputs = list(row)
         with self.policy.with_weights(flat_weights):
             for seed in tf.unstack(seeds):
