@@ -24,7 +24,7 @@ class Run(NamedTuple):
     random: generator of the run's seeds; its state is part of a checkpoint.
     queue: queue into which actors put unrolls. source: source of the learner's batches, behind the queue.
     staged: slot for the learner's next batch, which is made ready while it learns from the last.
-    turns: semaphore that lets --concurrent_actors actors act at the same time.
+    turns: turns to act, as many as actors may act at the same time.
     crew: threads of the run.
     evaluator: evaluator during training; None without --evaluate_every_frames.
     """

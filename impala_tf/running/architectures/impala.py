@@ -29,8 +29,8 @@ def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | No
     """Does an actor's work: takes weights and makes unrolls, until the crew is stopping.
 
     The weights are taken inside the turn: the learner goes on while an actor waits for its turn, so weights from before
-    that wait would be several updates old. The turn ends when the unroll is in the queue: if other actors went on to act
-    while it waits for room, the learner would get their unrolls later by that wait.
+    that wait would be several updates old. The turn ends when the unroll is in the queue: if another actor acted while
+    it waits for room, the learner would get that actor's unrolls later by the wait.
 
     wait_for_newer: function that returns when there are newer weights than the version that it is given. That is the
         version with which the actor acted last, or -1 before the first. It is called before the turn, so that an actor
