@@ -211,7 +211,8 @@ class Agent:
     @property
     def has_observation_statistics(self) -> bool:
         """Returns whether observations are normalised or frames are centred."""
-        return self._observation_statistics is not None
+        statistics = self._observation_statistics
+        return statistics is not None and bool(statistics.moments_variables or statistics.frame_variables)
 
     def update_return_statistics(self, rows: EnvOutput, task: tf.Tensor) -> None:
         """Takes the discounted returns of unrolls into their moments (--normalise_returns; else nothing happens).

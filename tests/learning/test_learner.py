@@ -189,6 +189,11 @@ def test_the_first_update_learns_from_what_is_normalised(xla):
     assert float(raw.metrics[-1]) > 30 * norms[0]
 
 
+def test_without_settings_that_normalise_there_are_no_statistics_to_update():
+    assert not make_learner().agent.has_observation_statistics
+    assert make_learner(normalise_observations=True).agent.has_observation_statistics
+
+
 def test_each_batch_is_taken_into_the_statistics_once():
     """The first batch before its loss, later ones after theirs: the loss sees what the actors' statistics know."""
     learner = make_learner(normalise_observations=True)
