@@ -39,7 +39,8 @@ def explain(seconds: Seconds, rows_per_call: int, batch_size: int, architecture:
     more_rows = "raise --num_envs_per_actor" + (" with --batch_size" if architecture != "impala" else "")
     waited = _share(seconds.wait, seconds.wait + seconds.update)
     actors = seconds.weights + seconds.turn + seconds.act + seconds.put
-    blocked = _share(seconds.put, actors)
+    # An actor keeps its turn while it waits for room in the queue; those that wait for the turn wait for the same.
+    blocked = _share(seconds.put, actors - seconds.turn)
     idle = _share(seconds.weights, actors)
     in_environment = _share(seconds.environment, seconds.act)
     figures = (

@@ -23,7 +23,7 @@ def test_the_figures_are_shares():
     text = bottleneck.explain(seconds(wait=62, update=38, weights=10, turn=25, act=50, put=15, environment=12), 8, 32)
     assert text.splitlines()[0] == (
         "learner: 62% waiting for unrolls, 38% updating; "
-        "actors: 15% handing unrolls to the queue, 10% waiting for new weights; acting: 24% environment, 76% policy"
+        "actors: 20% handing unrolls to the queue, 10% waiting for new weights; acting: 24% environment, 76% policy"
     )
     assert bottleneck.explain(seconds(), 8, 32) == "no update was timed"
 
@@ -38,7 +38,9 @@ def test_a_learner_that_does_not_wait_is_the_limit():
 def test_where_both_sides_wait_the_queue_is_the_limit():
     assert verdict(wait=50, update=50, act=69, put=31).startswith("the queue is the limit")
     assert not verdict(wait=50, update=50, act=71, put=29).startswith("the queue")
-    assert not verdict(wait=50, update=50, act=29, turn=40, put=31, weights=20).startswith("the queue")
+    assert not verdict(wait=50, update=50, act=29, put=31, weights=50).startswith("the queue")
+    # Three of four actors wait for the turn that the fourth holds, because there is no room for its unrolls.
+    assert verdict(wait=50, update=50, act=40, put=60, turn=300).startswith("the queue is the limit")
 
 
 def test_the_larger_part_of_acting_is_the_limit():
