@@ -11,7 +11,7 @@ from impala_tf.experience.source import Batch
 from impala_tf.learning.learner import UpdateResult
 from impala_tf.running.architectures import THREADS, a3c
 from impala_tf.running.run import Run
-from impala_tf.support.threads import Crew
+from impala_tf.support.threads import Closed, Crew
 from tests.support.unrolls import make_batch
 
 BATCH = {"impala": 32, "a2c_sync_step": 256, "a2c_sync_trajectory": 256, "a3c": 64}
@@ -249,3 +249,17 @@ def test_the_workers_of_a3c_share_one_lock(monkeypatch):
     works = THREADS["a3c"](run._replace(actors=[SimpleNamespace(index=0), SimpleNamespace(index=1)]))
     assert set(works) == {"worker 0", "worker 1"}
     assert made == ["a lock"]
+
+
+@pytest.mark.parametrize("architecture", BATCH)
+def test_a_turn_that_comes_after_the_runs_end_is_given_back(architecture, fake_gradients):
+    """With many actors for few turns, an unroll each would keep the run from its end."""
+    fakes = Fakes(limit=2)
+    fake_gradients(fakes)
+    run = make_run(fakes, architecture)
+    take = run.turns.acquire
+    run.turns.acquire = lambda: (fakes.crew.stop(), take())
+    thread = "worker 0" if architecture == "a3c" else "actor 0"
+    with pytest.raises(Closed):
+        THREADS[architecture](run)[thread]()
+    assert fakes.tape[-2:] == ["turn taken", "turn given back"]

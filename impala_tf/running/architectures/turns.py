@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from impala_tf.running.run import Run
+from impala_tf.support.threads import Closed
 
 
 @contextlib.contextmanager
@@ -15,6 +16,8 @@ def turn_to_act(run: Run) -> Iterator[None]:
     with run.metrics.timer("turn"):
         run.turns.acquire()
     try:
+        if run.crew.stopping:  # The run ended while this thread waited; another unroll would keep it from its end.
+            raise Closed
         yield
     finally:
         run.turns.release()
