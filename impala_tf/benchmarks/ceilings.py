@@ -115,14 +115,14 @@ def measure_policy(agent, unroll_length: int, num_rows: int, secs: float) -> Rat
     inputs = [agent.flat_weights(), *row]
 
     def graph(flat_weights, observation, action, reward, first, core_state):
+        parameters = tf.zeros([num_rows, distribution.num_parameters])
         with local.with_weights(flat_weights):
             for t in range(unroll_length):
-                # Each observation waits for the step before, as in a run; otherwise TensorFlow would compute the
-                # features once for all steps.
-                with tf.control_dependencies([action]):
-                    shown = tf.identity(observation)
+                # Each observation depends on the step before, as in a run; otherwise TensorFlow would compute the
+                # features once for all steps, or only those of the last one. Parameters are never infinite.
+                shown = tf.where(tf.reduce_any(tf.math.is_inf(parameters)), tf.zeros_like(observation), observation)
                 step = local.step(shown, reward, action, first, core_state, tf.constant([0, t]))
-                action, core_state = step.action, step.core_state
+                action, core_state, parameters = step.action, step.core_state, step.parameters
         return action, core_state
 
     with tf.device("/CPU:0"):  # Actors act on the CPU.
