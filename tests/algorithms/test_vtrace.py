@@ -182,6 +182,7 @@ def test_wrong_inputs_are_refused(name, change, message):
         vtrace.from_importance_weights(**given)
 
 
-def test_negative_thresholds_are_refused():
-    with pytest.raises(ValueError, match="clip_c_threshold must be at least 0 or None, got -1"):
-        vtrace.from_importance_weights(*inputs(), clip_c_threshold=-1.0)
+@pytest.mark.parametrize("name", ["clip_rho_threshold", "clip_c_threshold", "clip_pg_rho_threshold", "lambda_"])
+def test_negative_thresholds_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 0 or None, got -1"):
+        vtrace.from_importance_weights(*inputs(), **{name: -1.0})

@@ -1,10 +1,12 @@
-"""Which graphs XLA compiles."""
+"""The learner's device, and which graphs XLA compiles."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from impala_tf.config import Config
+from impala_tf.learning import devices
 from impala_tf.learning.devices import wants_xla
 from impala_tf.networks import make_agent
 
@@ -32,3 +34,9 @@ def test_what_xla_compiles(space, xla, device, expected):
     config = Config(xla=xla, separate_value_network=False)
     agent = make_agent(config, space, gym.spaces.Discrete(2))
     assert wants_xla(config, agent, device) == expected
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [([], "/CPU:0"), (["a GPU"], "/GPU:0")])
+def test_the_first_gpu_is_the_default(monkeypatch, gpus, expected):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus if kind == "GPU" else [])
+    assert devices.default_device() == expected

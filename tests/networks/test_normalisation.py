@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from impala_tf.config import Config
+from impala_tf.networks import make_agent
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.types import EnvOutput
 from tests.support.distributions import SEED
@@ -219,3 +221,10 @@ def test_planes_of_bits_are_not_centred():
     planes = frame_space((10, 10, 3), np.bool_)
     agent, _ = agent_with_random_weights(planes, ACTIONS, centre_frames=True)
     assert agent.statistics == []
+
+
+@pytest.mark.parametrize(("normalise", "expected"), [(False, False), (True, True)])
+def test_an_agent_knows_whether_it_normalises_observations(normalise, expected):
+    config = Config(normalise_observations=normalise)
+    agent = make_agent(config, gym.spaces.Box(-1, 1, (3,)), gym.spaces.Discrete(2))
+    assert agent.has_observation_statistics == expected
