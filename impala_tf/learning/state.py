@@ -52,8 +52,8 @@ def in_format_2(arrays: dict[str, np.ndarray], weight_names: list[str], statisti
             raise ValueError(f"it has other {kind}")
         renamed |= {f"{kind}/{name}": arrays[f"{kind}/{i}"] for i, name in enumerate(names)}
     # Positions 0 and 1 were the number of updates and the learning rate, which are known from elsewhere.
-    num_of_weights = (sum(name.startswith("optimizer/") for name in arrays) - 2) // len(weight_names)
-    for i, role in enumerate(ROLES[:num_of_weights]):
+    num_roles = (sum(name.startswith("optimizer/") for name in arrays) - 2) // len(weight_names)
+    for i, role in enumerate(ROLES[:num_roles]):
         for j, name in enumerate(weight_names):
             renamed[f"optimizer/{role}/{name}"] = arrays[f"optimizer/{2 + i * len(weight_names) + j}"]
     return renamed
