@@ -4,6 +4,7 @@ from typing import Any
 
 import gymnasium as gym
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from impala_tf.spaces import action_spaces
 from impala_tf.spaces.distributions import tensors
@@ -64,6 +65,12 @@ class SpaceDistribution:
 
     def entropy(self, parameters: tf.Tensor) -> tf.Tensor:
         return self._distribution(parameters).entropy()
+
+    def kl(self, p_parameters: tf.Tensor, q_parameters: tf.Tensor) -> tf.Tensor:
+        p_parameters, q_parameters = tensors.checked_pair(p_parameters, q_parameters, self.num_parameters)
+        return tfp.distributions.kl_divergence(
+            self._make_distribution(p_parameters), self._make_distribution(q_parameters)
+        )
 
     def encode(self, actions: tf.Tensor) -> tf.Tensor:
         return self._encode_values(self._values(actions))

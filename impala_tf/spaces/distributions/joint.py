@@ -13,7 +13,7 @@ from impala_tf.spaces.distributions.protocol import ActionDistribution
 
 
 class Joint:
-    """The parts of a Tuple or Dict are independent, so probabilities multiply and entropies add up.
+    """The parts of a Tuple or Dict are independent, so probabilities multiply, and entropies and KLs add up.
 
     parts: distributions of the parts, in the order of `action_spaces.parts_of`.
 
@@ -80,6 +80,11 @@ class Joint:
 
     def entropy(self, parameters: tf.Tensor) -> tf.Tensor:
         return tf.add_n([part.entropy(p) for part, p in self._with_parameters(parameters)])
+
+    def kl(self, p_parameters: tf.Tensor, q_parameters: tf.Tensor) -> tf.Tensor:
+        p_parameters, q_parameters = tensors.checked_pair(p_parameters, q_parameters, self.num_parameters)
+        pairs = zip(self._with_parameters(p_parameters), self._split_parameters(q_parameters), strict=True)
+        return tf.add_n([part.kl(p, q) for (part, p), q in pairs])
 
     def encode(self, actions: tf.Tensor) -> tf.Tensor:
         pairs = zip(self._parts, self._split_actions(actions), strict=True)

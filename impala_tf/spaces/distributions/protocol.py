@@ -37,6 +37,12 @@ class ActionDistribution(Protocol):
     def entropy(self, parameters: tf.Tensor) -> tf.Tensor:
         """[..., P] float32 -> [...] float32, nats."""
 
+    def kl(self, p_parameters: tf.Tensor, q_parameters: tf.Tensor) -> tf.Tensor:
+        """[..., P] float32 twice, in one shape -> KL(p || q), the sum of p log(p / q), [...] float32, nats.
+
+        An action that a mask rules out under both adds 0; one that is ruled out under q only makes a huge, finite KL.
+        """
+
     def encode(self, actions: tf.Tensor) -> tf.Tensor:
         """[..., *action_shape] -> [..., E] float32, the action as an input of the network."""
 

@@ -22,6 +22,17 @@ def checked_vectors(name: str, vectors: tf.Tensor, dtype: tf.DType | None, size:
     return vectors
 
 
+def checked_pair(p_parameters: tf.Tensor, q_parameters: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the parameters [..., size] of two distributions as tensors.
+
+    Raises ValueError for another dtype or size, or when the two shapes differ.
+    """
+    p_parameters = checked_vectors("p_parameters", p_parameters, tf.float32, size)
+    q_parameters = tf.convert_to_tensor(q_parameters)
+    check_tensor("q_parameters", q_parameters, tf.float32, p_parameters.shape)
+    return p_parameters, q_parameters
+
+
 def checked_actions(actions: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """Returns actions [..., *shape] as a tensor; raises ValueError when the last dimensions are others.
 
