@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from impala_tf.types import Array, EnvOutput, LossCosts, NetworkOutputs, Unroll
+from impala_tf.types import Array, EnvOutput, Loss, LossInputs, Needs, Unroll
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -68,22 +68,33 @@ class Source(Protocol):
 
 
 class Algorithm(Protocol):
-    """An algorithm is a pure loss and what it reports. It knows no network, no optimizer and no thread.
+    """An algorithm is a pure loss, what it needs and what it reports. It knows no network, optimizer or thread.
 
-    metric_names: names of the fields of what `loss` returns, in order; they become columns of metrics.csv.
+    metric_names: names of the loss's metrics; they become columns of metrics.csv.
+    needs: declaration of what the learner and the source have to give it.
     """
 
     @property
     def metric_names(self) -> tuple[str, ...]: ...
 
-    def loss(self, unroll: Unroll, outputs: NetworkOutputs, distribution: Any, costs: LossCosts) -> Any:
-        """Returns the losses of a batch, as a NamedTuple of scalars whose field `total` the learner differentiates.
+    @property
+    def needs(self) -> Needs: ...
 
-        unroll: [T + 1, B, ...], a batch in the convention of `types.py`.
-        outputs: parameters and baselines [T + 1, B, ...] of the learner's network at every row.
-        distribution: the `spaces.distributions.ActionDistribution` whose parameters the network gives.
-        costs: weights of the loss's terms.
-        """
+    def loss(self, inputs: LossInputs) -> Loss:
+        """Returns the loss of a batch of unrolls."""
+
+
+class Term(Protocol):
+    """A term is a loss that is added to any algorithm's.
+
+    metric_names: names of the term's metrics; they become columns of metrics.csv.
+    """
+
+    @property
+    def metric_names(self) -> tuple[str, ...]: ...
+
+    def loss(self, inputs: LossInputs) -> tuple[Array, dict[str, Array]]:
+        """Returns the term [] float32, times its cost, and its metrics by name."""
 
 
 class WeightStore(Protocol):

@@ -103,6 +103,64 @@ class LossCosts(NamedTuple):
     baseline: Array
 
 
+class Marks(NamedTuple):
+    """The source of a batch says this about each of its B unrolls.
+
+    is_fresh: [B] bool, whether the unroll comes straight from an actor and not from a replay buffer.
+    weight: [B] float32, factor of the unroll's losses.
+    """
+
+    is_fresh: Array
+    weight: Array
+
+
+class LossInputs(NamedTuple):
+    """A loss is computed from these. The batch has B unrolls of T steps in the convention above.
+
+    unroll: batch of unrolls [T + 1, B, ...]; rewards are scaled already (--normalise_returns).
+    outputs: what the learner's network says at every row.
+    target: what the target network says, without a gradient; None unless the algorithm's `Needs` ask for it.
+    distribution: the `spaces.distributions.ActionDistribution` whose parameters the networks give.
+    costs: weights of the loss's terms.
+    marks: marks of the unrolls.
+    """
+
+    unroll: Unroll
+    outputs: NetworkOutputs
+    target: NetworkOutputs | None
+    distribution: Any
+    costs: LossCosts
+    marks: Marks
+
+
+class Loss(NamedTuple):
+    """An algorithm's loss is returned as this.
+
+    total: [] float32, the loss, which the learner differentiates.
+    advantage_tm1: [T, B] float32, advantages of the steps; no gradient flows into them.
+    metrics: scalars, float32, by the names in `Algorithm.metric_names`.
+    """
+
+    total: Array
+    advantage_tm1: Array
+    metrics: dict[str, Array]
+
+
+class Needs(NamedTuple):
+    """An algorithm declares what it needs beside batches and the learner's network.
+
+    target_period: number of updates between two copies of the weights to the target network; 0 means none.
+    buffer_batches: N, number of batches in the circular buffer.
+    batch_uses: K, number of times that a batch is learned from.
+    minibatches: M, number of parts of B / M unrolls that a batch is cut into; each use is an update for each part.
+    """
+
+    target_period: int = 0
+    buffer_batches: int = 1
+    batch_uses: int = 1
+    minibatches: int = 1
+
+
 TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters")
 
 

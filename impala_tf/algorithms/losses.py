@@ -40,6 +40,21 @@ def masked_sum(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))
 
 
+def weighted_sum(values: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """Returns the sum of weight times values, both [T, B] float32, as [] float32; see `masked_sum`.
+
+    Values of weight 0 may be anything, also not finite.
+    """
+    return tf.reduce_sum(tf.where(weight != 0.0, weight * values, tf.zeros_like(values)))
+
+
+def normalised(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """Returns values [T, B] float32, shifted and scaled so that those where valid have mean 0 and variance 1."""
+    mean = masked_mean(values, valid)
+    variance = masked_mean(tf.square(values - mean), valid)
+    return (values - mean) * tf.math.rsqrt(variance + 1e-8)
+
+
 def masked_mean(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     """Returns the mean of values [T, B] where valid [T, B], [] float32; 0 where nothing is valid."""
     return masked_sum(values, valid) / tf.maximum(tf.reduce_sum(tf.cast(valid, tf.float32)), 1.0)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from impala_tf.support.checks import check_tensor
-from impala_tf.types import NetworkOutputs, Unroll
+from impala_tf.types import LossInputs, Unroll
 
 
 class Transitions(NamedTuple):
@@ -24,6 +24,8 @@ class Transitions(NamedTuple):
     parameters_tm1: [T, B, P] float32, parameters of the learner's policy pi at the same rows.
     value_tm1: [T, B] float32, V of the rows before the steps.
     value_t: [T, B] float32, V of the rows after the steps; its last row only bootstraps.
+    weight_tm1: [T, B] float32, factors of the steps' losses: those of their unrolls, 0 where not valid.
+    fresh_tm1: [T, B] bool, whether the step is valid and comes straight from an actor.
     """
 
     reward_t: tf.Tensor
@@ -34,25 +36,26 @@ class Transitions(NamedTuple):
     parameters_tm1: tf.Tensor
     value_tm1: tf.Tensor
     value_t: tf.Tensor
+    weight_tm1: tf.Tensor
+    fresh_tm1: tf.Tensor
 
 
 def transitions(
-    unroll: Unroll,
-    outputs: NetworkOutputs,
+    inputs: LossInputs,
     *,
     discounting: float,
     reward_clipping: str = "none",
     bootstrap_at_time_limits: bool = True,
 ) -> Transitions:
-    """Shifts an unroll [T + 1, B, ...] into its T steps.
+    """Shifts a batch of unrolls [T + 1, B, ...] into their T steps.
 
-    outputs: parameters and baselines of the learner's network at every row.
     discounting: gamma.
     reward_clipping: argument `how` of `clip_rewards`.
     bootstrap_at_time_limits: False takes a time limit for an end, as the released code does.
 
     Raises ValueError when a dtype or a known shape is wrong.
     """
+    unroll, outputs = inputs.unroll, inputs.outputs
     rows = unroll.env_outputs
     num_rows, num_envs = rows.reward.shape
     for name in ("terminated", "truncated", "first"):
@@ -64,20 +67,24 @@ def transitions(
     num_parameters = outputs.parameters.shape[-1]
     behaviour = unroll.behaviour_parameters
     check_tensor("behaviour_parameters", behaviour, tf.float32, (num_steps, num_envs, num_parameters))
+    check_tensor("marks.is_fresh", inputs.marks.is_fresh, tf.bool, (num_envs,))
+    check_tensor("marks.weight", inputs.marks.weight, tf.float32, (num_envs,))
 
     terminated_t = rows.terminated[1:]
     if not bootstrap_at_time_limits:
         terminated_t |= rows.truncated[1:]
+    valid_tm1 = tf.logical_not(rows.first[1:])  # The transition into a `first` row is the environment's reset.
     return Transitions(
         reward_t=clip_rewards(rows.reward[1:], reward_clipping),
         discount_t=discounting * tf.cast(tf.logical_not(terminated_t), tf.float32),
-        # The transition into a `first` row is the environment's reset.
-        valid_tm1=tf.logical_not(rows.first[1:]),
+        valid_tm1=valid_tm1,
         action_tm1=unroll.actions,
         behaviour_parameters_tm1=behaviour,
         parameters_tm1=outputs.parameters[:-1],
         value_tm1=outputs.baselines[:-1],
         value_t=outputs.baselines[1:],
+        weight_tm1=inputs.marks.weight * tf.cast(valid_tm1, tf.float32),
+        fresh_tm1=inputs.marks.is_fresh & valid_tm1,
     )
 
 

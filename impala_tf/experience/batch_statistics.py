@@ -8,10 +8,10 @@ from impala_tf.types import Array, Unroll
 
 
 class BatchStatistics(NamedTuple):
-    """These statistics describe a batch of B unrolls, in which E episodes ended.
+    """These statistics describe a batch of B unrolls, in whose new ones E episodes ended.
 
-    num_steps: number of agent steps, without those that only reset an environment.
-    versions: [G, B / G] int64, version of the weights that made each unroll.
+    num_steps: number of new agent steps, without those that only reset an environment.
+    versions: [B] int64, version of the weights that made each unroll, new or not.
     actors: [E] int32, index of the actor of each episode.
     tasks: [E] int32, index of the task of each episode.
     returns: [E] float32, sum of the rewards of each episode, neither discounted nor clipped.
@@ -41,9 +41,15 @@ def batch_statistics(batch: Unroll) -> BatchStatistics:
 
     return BatchStatistics(
         num_steps=int(begins.size - np.count_nonzero(begins)),
-        versions=batch.policy_version.numpy(),
+        versions=batch.policy_version.numpy().ravel(),
         actors=per_episode(batch.actor),
         tasks=per_episode(batch.task),
         returns=rows.episode_return.numpy()[:, :-1][begins],
         lengths=rows.episode_steps.numpy()[:, :-1][begins],
     )
+
+
+def nothing_new(versions: np.ndarray) -> BatchStatistics:
+    """Returns the statistics of a batch that was learned from before. versions: those of its unrolls."""
+    ints = np.zeros([0], np.int32)
+    return BatchStatistics(0, versions, actors=ints, tasks=ints, returns=np.zeros([0], np.float32), lengths=ints)

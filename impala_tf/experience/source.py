@@ -5,20 +5,25 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from impala_tf.experience.batch_statistics import BatchStatistics, batch_statistics
+from impala_tf.experience.marks import all_fresh
 from impala_tf.experience.unroll_queue import UnrollQueue
-from impala_tf.types import Unroll
+from impala_tf.types import Marks, Unroll
 
 
 class Batch(NamedTuple):
     """An update learns from this.
 
     groups: unrolls in the queue's groups, [groups_per_batch, ...].
-    fresh: statistics of those unrolls that no update has learned from before. Frames, episodes and the budget are
-        counted from these.
+    marks: marks of the unrolls, [B].
+    statistics: statistics of the batch. Only unrolls that no update has learned from before are new; frames, episodes
+        and the budget are counted from these.
+    is_last_use: whether no further update is to learn from these unrolls before actors that wait get new weights.
     """
 
     groups: Unroll
-    fresh: BatchStatistics
+    marks: Marks
+    statistics: BatchStatistics
+    is_last_use: bool = True
 
 
 class QueueSource:
@@ -30,9 +35,14 @@ class QueueSource:
     def __init__(self, queue: UnrollQueue, timer: Callable[[str], AbstractContextManager]):
         self._queue = queue
         self._timer = timer
+        self._marks = all_fresh(queue.batch_size)
 
     def next(self) -> Batch:
         """Returns the next batch. Raises what `UnrollQueue.get` raises."""
         groups = self._queue.get()
         with self._timer("batch"):
-            return Batch(groups, batch_statistics(groups))
+            return Batch(groups, self._marks, batch_statistics(groups))
+
+    def has_next(self) -> bool:
+        """Returns whether `next` has not to wait."""
+        return self._queue.size() >= self._queue.batch_size

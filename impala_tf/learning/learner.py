@@ -1,22 +1,23 @@
 """Has the learner, which makes one update of the weights from each batch of unrolls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from impala_tf.config import Config, SettingError
+from impala_tf.experience.marks import all_fresh
 from impala_tf.experience.unroll_queue import join_groups
-from impala_tf.interfaces import Algorithm
+from impala_tf.interfaces import Algorithm, Term
 from impala_tf.learning import optimizers, state
 from impala_tf.learning.devices import wants_xla
-from impala_tf.learning.gradients import losses_and_gradients
+from impala_tf.learning.objective import Objective
 from impala_tf.learning.optimizers import Hyperparameters
 from impala_tf.networks import Agent
 from impala_tf.settings.learning import linear_decay
 from impala_tf.support.graphs import direct_call
-from impala_tf.types import Unroll
+from impala_tf.types import Marks, Unroll
 
 
 class Diverged(SettingError):
@@ -26,19 +27,22 @@ class Diverged(SettingError):
 class UpdateResult(NamedTuple):
     """An update returns this.
 
-    metrics: [len(Learner.metric_names)] float32, the algorithm's losses and the gradient's norm.
+    metrics: [len(Learner.metric_names)] float32, the objective's metrics and the gradient's norm.
     flat_weights: [num_parameters] float32, weights after the update.
     is_finite: [] bool, whether losses, gradient and new weights are finite.
+    advantage_tm1: [T, B] float32, the algorithm's advantages; None where a worker computed the gradients.
     """
 
     metrics: tf.Tensor
     flat_weights: tf.Tensor
     is_finite: tf.Tensor
+    advantage_tm1: tf.Tensor | None = None
 
 
 class Learner:
     """Owns the weights, the optimizer and the counters.
 
+    objective: the sum of the algorithm's loss and additional terms.
     metric_names: names of `UpdateResult.metrics`, in order.
     hyperparameters: numbers of the next update; they may be replaced at any time.
     updates: number of batches learned from.
@@ -47,11 +51,11 @@ class Learner:
     has_diverged: whether an update was not finite. The weights are then those before it; the optimizer is lost.
     """
 
-    def __init__(self, config: Config, agent: Agent, algorithm: Algorithm, device: str):
+    def __init__(self, config: Config, agent: Agent, algorithm: Algorithm, device: str, terms: Sequence[Term] = ()):
         self.agent = agent
-        self.algorithm = algorithm
+        self.objective = Objective(algorithm, agent, terms)
         self.device = device
-        self.metric_names = (*algorithm.metric_names, "gradient_norm")
+        self.metric_names = (*self.objective.metric_names, "gradient_norm")
         self.hyperparameters = optimizers.hyperparameters_of(config)
         self.optimizer = optimizers.make_optimizer(config, agent.keras_variables)
         self.updates = 0
@@ -63,6 +67,8 @@ class Learner:
         self._update = tf.function(self._update_graph, autograph=False, jit_compile=self.uses_xla)
         self._apply = tf.function(self._apply_graph, autograph=False, jit_compile=self.uses_xla)
         self._finite_weights: tf.Tensor | None = None
+        self._target_period = algorithm.needs.target_period
+        self._target_weights: tf.Tensor | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -71,21 +77,35 @@ class Learner:
             self.hyperparameters.learning_rate, self.environment_frames, self._config.total_environment_frames
         )
 
-    def update(self, groups: Unroll, num_steps: int) -> UpdateResult:
+    def update(self, groups: Unroll, num_steps: int, marks: Marks | None = None) -> UpdateResult:
         """Learns from a batch.
 
         groups: the batch in groups of unrolls, as the queue gives it, on the learner's device.
-        num_steps: number of valid steps in it.
+        num_steps: number of valid steps in it that are counted as new.
+        marks: marks of the unrolls; None means that all come straight from actors.
 
         Raises Diverged when the update is not finite.
         """
-        leaves = tf.nest.flatten(groups)
+        marks = marks or all_fresh(groups.task.shape.num_elements())
+        num_leaves = len(tf.nest.flatten(groups))
 
         def graph(*inputs):
-            *leaves, is_first, hyperparameters = inputs
-            return self._update(tf.nest.pack_sequence_as(groups, leaves), is_first, hyperparameters)
+            leaves, (is_fresh, weight, is_first, *targets, hyperparameters) = inputs[:num_leaves], inputs[num_leaves:]
+            batch = tf.nest.pack_sequence_as(groups, leaves)
+            return self._update(batch, Marks(is_fresh, weight), is_first, targets, hyperparameters)
 
-        return self._call_graph(graph, [*leaves, tf.convert_to_tensor(np.array(self.updates == 0))], num_steps)
+        with tf.device(self.device):
+            is_first = tf.convert_to_tensor(np.array(self.updates == 0))
+        inputs = [*tf.nest.flatten(groups), *marks, is_first, *self._targets()]
+        return self._call_graph(graph, inputs, num_steps)
+
+    def _targets(self) -> list[tf.Tensor]:
+        """Returns the target network's flat weights, as a list that is empty without a target network."""
+        if not self._target_period:
+            return []
+        if self._target_weights is None:
+            self._target_weights = self.agent.flat_weights()
+        return [self._target_weights]
 
     def apply(self, losses: list[tf.Tensor], gradients: list[tf.Tensor], num_steps: int) -> UpdateResult:
         """Takes a step along gradients that a `GradientWorker` computed from `num_steps` valid steps.
@@ -115,6 +135,8 @@ class Learner:
         self.updates += 1
         self.environment_frames += num_steps * self._config.num_action_repeats
         self._finite_weights = result.flat_weights
+        if self._target_period and self.updates % self._target_period == 0:
+            self._target_weights = result.flat_weights
         return result
 
     def _take_back(self, result: UpdateResult) -> None:
@@ -129,7 +151,7 @@ class Learner:
             f"--learning_rate (now {self.learning_rate:.3g}) or --clip_norm, or --reward_clipping=abs_one may help"
         )
 
-    def _update_graph(self, groups: Unroll, is_first: tf.Tensor, hyperparameters: tf.Tensor) -> UpdateResult:
+    def _update_graph(self, groups: Unroll, marks: Marks, is_first, targets: list, hyperparameters) -> UpdateResult:
         """Computes an update from a batch. is_first: [] bool, whether there was no update before."""
         batch = join_groups(groups)
         rows = batch.env_outputs
@@ -139,9 +161,10 @@ class Learner:
         # batch is included: there were no statistics yet, and raw observations would make too large an update.
         self._update_observation_statistics(batch, is_first)
         inputs = Hyperparameters(*tf.unstack(hyperparameters))
-        losses, gradients = losses_and_gradients(self.algorithm, self.agent, batch, inputs.costs)
+        evaluated = self.objective.evaluate(batch, marks, inputs.costs, targets[0] if targets else None)
         self._update_observation_statistics(batch, tf.logical_not(is_first))
-        return self._step(list(losses), gradients, inputs)
+        result = self._step(evaluated.metrics, evaluated.gradients, inputs)
+        return result._replace(advantage_tm1=evaluated.advantage_tm1)
 
     def _update_observation_statistics(self, batch: Unroll, condition: tf.Tensor) -> None:
         if self.agent.has_observation_statistics:
@@ -158,7 +181,7 @@ class Learner:
         norm = optimizers.step(self.optimizer, self.agent.keras_variables, gradients, hyperparameters)
         flat_weights = self.agent.flat_weights()
         # Other metrics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
-        total = losses[self.metric_names.index("total")]
+        total = losses[0]
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (total, norm, flat_weights)])
         return UpdateResult(tf.stack([*losses, norm]), flat_weights, is_finite)
 
@@ -174,6 +197,7 @@ class Learner:
     def state(self) -> dict[str, np.ndarray]:
         """Returns everything that an exact resume of the learner needs, by name; see `state.py`."""
         return {name: np.asarray(variable.value) for name, variable in self._named_variables().items()} | {
+            **({"target": self._targets()[0].numpy()} if self._target_period else {}),
             "format": np.asarray(state.FORMAT),
             "updates": np.asarray(self.updates),
             "environment_frames": np.asarray(self.environment_frames),
@@ -200,6 +224,7 @@ class Learner:
                 variable.assign(arrays[name])
         if len([n for n in arrays if n.startswith(("weights/", "statistics/"))]) != len(names[0]) + len(names[1]):
             raise ValueError("it has more weights")
+        self._target_weights = tf.convert_to_tensor(arrays["target"]) if "target" in arrays else None
         self.updates = int(arrays["updates"])
         self.environment_frames = int(arrays["environment_frames"])
         return notes

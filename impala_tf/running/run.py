@@ -50,11 +50,15 @@ class Run(NamedTuple):
         return not self.crew.stopping and self.learner.environment_frames < self.config.total_environment_frames
 
 
-def after_update(run: Run, result: UpdateResult, fresh: BatchStatistics) -> None:
-    """Publishes the new weights, records the update, and saves a checkpoint when one is due."""
+def after_update(run: Run, result: UpdateResult, batch: BatchStatistics, publishes: bool = True) -> None:
+    """Publishes the new weights, records the update, and saves a checkpoint when one is due.
+
+    publishes: whether actors get the new weights.
+    """
     learner = run.learner
-    run.weights.publish(learner.updates, result.flat_weights)
-    run.metrics.record(learner.environment_frames, learner.updates, learner.learning_rate, fresh, result.metrics)
+    if publishes:
+        run.weights.publish(learner.updates, result.flat_weights)
+    run.metrics.record(learner.environment_frames, learner.updates, learner.learning_rate, batch, result.metrics)
     if run.checkpoints.due(learner.updates):
         save(run)
 

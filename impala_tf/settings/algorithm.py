@@ -56,4 +56,9 @@ class AlgorithmSettings:
         source=f"{CODE}: 1",
         bounds=at_least(0, infinite=True),
     )
+    normalise_advantages: bool = setting(
+        False,
+        "Shift and scale the advantages of a batch to mean 0 and variance 1.",
+        source="Schulman et al. 2017's code: true",
+    )
     vtrace_lambda: float = setting(1.0, "V-trace lambda.", source=f"{PAPER} remark 2: 1", bounds=between(0, 1))

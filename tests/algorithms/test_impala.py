@@ -1,14 +1,15 @@
+from types import SimpleNamespace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from impala_tf.algorithms.impala import Impala, ImpalaLosses
+from impala_tf.algorithms.impala import Impala
 from impala_tf.algorithms.transitions import clip_rewards
 from impala_tf.config import Config
 from impala_tf.spaces import distributions
-from impala_tf.types import LossCosts, NetworkOutputs
-from tests.support.unrolls import A, B, T, make_unroll
+from tests.support.unrolls import A, B, T, loss_inputs, make_unroll
 
 DISTRIBUTION = distributions.for_space(gym.spaces.Discrete(A))
 
@@ -20,10 +21,10 @@ def learner_outputs(seed=1):
 
 
 def loss(unroll, outputs, config=None):
-    """IMPALA's losses with the settings of `config`."""
+    """IMPALA's total and metrics with the settings of `config`."""
     config = config or Config()
-    costs = LossCosts(entropy=config.entropy_cost, baseline=config.baseline_cost)
-    return Impala.from_config(config).loss(unroll, NetworkOutputs(*outputs), DISTRIBUTION, costs)
+    found = Impala.from_config(config).loss(loss_inputs(unroll, outputs, DISTRIBUTION, config))
+    return SimpleNamespace(total=found.total, **found.metrics)
 
 
 def softmax(x):
@@ -89,8 +90,8 @@ def test_reset_steps_teach_nothing():
     assert np.any(other != unroll.actions)
     before = loss(unroll, outputs)
     after = loss(unroll._replace(actions=other), outputs)
-    for name, a, b in zip(ImpalaLosses._fields, before, after, strict=True):
-        np.testing.assert_array_equal(a, b, err_msg=name)
+    for name, value in vars(before).items():
+        np.testing.assert_array_equal(value, getattr(after, name), err_msg=name)
 
 
 @pytest.mark.parametrize(("terminated", "target"), [(True, 1.0), (False, 1.0 + 0.9 * 7.0)])
@@ -104,7 +105,7 @@ def test_time_limits_bootstrap_and_terminations_do_not(terminated, target):
         first=tf.constant([[False], [False]]),
     )
     one_step = unroll._replace(
-        env_outputs=rows, actions=unroll.actions[:1, :1], behaviour_parameters=parameters[:1, :1]
+        env_outputs=rows, actions=unroll.actions[:1, :1], behaviour_parameters=parameters[:1, :1], task=unroll.task[:1]
     )
     config = Config(discounting=0.9, baseline_cost=1.0)
     got = loss(one_step, (parameters[:2, :1], tf.constant([[0.0], [7.0]])), config)

@@ -10,7 +10,7 @@ from impala_tf.config import Config, SettingError
 def test_the_default_has_the_settings_of_the_same_names():
     given = dict(
         discounting=0.5, reward_clipping="abs_one", bootstrap_at_time_limits=False, clip_rho_threshold=2.0,
-        clip_c_threshold=1.5, clip_pg_rho_threshold=4.0, vtrace_lambda=0.75,
+        clip_c_threshold=1.5, clip_pg_rho_threshold=4.0, vtrace_lambda=0.75, normalise_advantages=True,
     )  # fmt: skip
     assert make_algorithm(Config(**given)) == Impala(**given)
 

@@ -1,30 +1,25 @@
 """An algorithm of one's own: a file with a loss, which --algorithm=module:function names; nothing else changes."""
 
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
 
 from impala_tf.algorithms import losses
 from impala_tf.algorithms.transitions import transitions
+from impala_tf.types import Loss, Needs
 from tests.support.runs import metrics_of, run
-
-
-class ActorCriticLosses(NamedTuple):
-    total: tf.Tensor
-    mean_return: tf.Tensor
 
 
 class ActorCritic:
     """n-step actor-critic without a correction for the lag."""
 
-    metric_names = ActorCriticLosses._fields
+    metric_names = ("mean_return",)
+    needs = Needs()
 
     def __init__(self, config):
         self._discounting = config.discounting
 
-    def loss(self, unroll, outputs, distribution, costs):
-        steps = transitions(unroll, outputs, discounting=self._discounting)
+    def loss(self, inputs):
+        steps = transitions(inputs, discounting=self._discounting)
 
         def backwards(following, step):
             reward, discount, value, valid = step
@@ -36,12 +31,14 @@ class ActorCritic:
             initializer=steps.value_t[-1],
             reverse=True,
         )
+        advantage = tf.stop_gradient(returns - steps.value_tm1)
+        distribution, costs = inputs.distribution, inputs.costs
         log_prob = distribution.log_prob(steps.parameters_tm1, steps.action_tm1)
-        policy = losses.policy_gradient_loss(log_prob, returns - steps.value_tm1)
+        policy = losses.policy_gradient_loss(log_prob, advantage)
         baseline = costs.baseline * losses.baseline_loss(returns, steps.value_tm1)
         entropy = costs.entropy * losses.entropy_loss(distribution.entropy(steps.parameters_tm1))
-        total = losses.masked_sum(policy + baseline + entropy, steps.valid_tm1)
-        return ActorCriticLosses(total, losses.masked_mean(returns, steps.valid_tm1))
+        total = losses.weighted_sum(policy + baseline + entropy, steps.weight_tm1)
+        return Loss(total, advantage, {"mean_return": losses.masked_mean(returns, steps.valid_tm1)})
 
 
 def test_an_own_algorithm_learns_cartpole(tmp_path):

@@ -16,6 +16,7 @@ class OneBatch:
     def __init__(self, events):
         self.events = events
         self.batch = make_batch()
+        self.batch_size = B
 
     def get(self):
         self.events.append("get")
@@ -38,7 +39,7 @@ def test_all_of_a_queues_batch_is_fresh_and_the_wait_is_not_timed():
     batch = source.next()
     assert batch.groups is queue.batch
     resets = np.count_nonzero(queue.batch.env_outputs.first.numpy()[:, 1:])
-    assert batch.fresh.num_steps == T * B - resets < T * B
+    assert batch.statistics.num_steps == T * B - resets < T * B
     with pytest.raises(tf.errors.OutOfRangeError):
         source.next()
     assert events == ["get", "batch begins", "batch ends", "get"]

@@ -10,7 +10,7 @@ def test_a3c_computes_the_learners_gradients():
     """A worker's gradients, applied, are one update of the learner."""
     batch = make_batch()
     ours, theirs = make_learner(), make_learner()
-    worker = GradientWorker(ours.algorithm, ours.agent, xla=False)
+    worker = GradientWorker(ours.objective, xla=False)
     for _ in range(3):
         result = ours.apply(*worker.gradients(batch, ours.hyperparameters), num_steps=10)
         expected = theirs.update(batch, num_steps=10)

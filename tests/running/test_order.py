@@ -25,7 +25,8 @@ class Fakes:
     environment_frames = 0
     learning_rate = 0.1
     device = "/CPU:0"
-    algorithm = hyperparameters = None
+    hyperparameters = None
+    objective = SimpleNamespace(of=lambda agent: None)
     uses_xla = False
 
     def __init__(self, limit, error_in_unroll=None):
@@ -86,15 +87,15 @@ class Fakes:
 
     def next(self):
         self.log("get")
-        return Batch("groups", SimpleNamespace(num_steps=7))
+        return Batch("groups", "marks", SimpleNamespace(num_steps=7))
 
     def get_staged(self):
         self.log("get")
-        return Batch("groups", SimpleNamespace(num_steps=7))
+        return Batch("groups", "marks", SimpleNamespace(num_steps=7))
 
     # The learner and A3C's gradients.
 
-    def update(self, batch, num_steps):
+    def update(self, batch, num_steps, marks):
         self.log(f"update from {batch} of {num_steps}")
         return self.updated()
 
@@ -147,7 +148,7 @@ def fake_gradients(monkeypatch):
     """Makes A3C's gradients and its lock those of the fakes."""
 
     def use(fakes):
-        monkeypatch.setattr(a3c, "GradientWorker", lambda algorithm, agent, xla: fakes)
+        monkeypatch.setattr(a3c, "GradientWorker", lambda objective, xla: fakes)
         monkeypatch.setattr(a3c, "threading", SimpleNamespace(Lock=lambda: fakes.semaphore("lock")))
 
     return use

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config
+from impala_tf.experience.marks import all_fresh
 from impala_tf.learning.learner import Learner
 from impala_tf.networks import make_agent
-from impala_tf.types import TIME_MAJOR_FIELDS, EnvOutput, Unroll
+from impala_tf.types import TIME_MAJOR_FIELDS, EnvOutput, LossCosts, LossInputs, NetworkOutputs, Unroll
 
 T, B, A = 5, 4, 3
 
@@ -73,3 +74,16 @@ def make_batch(seed=0, state_size=0):
     core_state = tf.random.stateless_normal([B, state_size], [seed, 2])
     rows = unroll.env_outputs._replace(observation=observation)
     return in_groups(unroll._replace(env_outputs=rows, core_state=core_state))
+
+
+def loss_inputs(unroll, outputs, distribution, config, **fields):
+    """Inputs of an algorithm's loss. outputs: (parameters, baselines) of the learner's network."""
+    inputs = dict(
+        unroll=unroll,
+        outputs=NetworkOutputs(*outputs),
+        target=None,
+        distribution=distribution,
+        costs=LossCosts(entropy=config.entropy_cost, baseline=config.baseline_cost),
+        marks=all_fresh(unroll.task.shape[0]),
+    )
+    return LossInputs(**(inputs | fields))

@@ -30,7 +30,7 @@ def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
         that each version is published once and in order.
     """
     timer = run.metrics.timer
-    worker = GradientWorker(run.learner.algorithm, actor.agent, run.learner.uses_xla)
+    worker = GradientWorker(run.learner.objective.of(actor.agent), run.learner.uses_xla)
     with tf.device("/CPU:0"):
         while run.going:
             with turn_to_act(run), timer("act"):

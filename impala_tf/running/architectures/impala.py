@@ -8,6 +8,7 @@ import tensorflow as tf
 from impala_tf.acting.base_actor import BaseActor
 from impala_tf.running.architectures.turns import turn_to_act
 from impala_tf.running.run import Run, after_update
+from impala_tf.settings.contradictions import WAITING
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
@@ -58,7 +59,8 @@ def stage(run: Run) -> None:
         batch = run.source.next()
         if "GPU" in run.learner.device:
             with tf.device(run.learner.device):
-                batch = batch._replace(groups=tf.nest.map_structure(tf.identity, batch.groups))
+                groups, marks = tf.nest.map_structure(tf.identity, (batch.groups, batch.marks))
+                batch = batch._replace(groups=groups, marks=marks)
         run.staged.put(batch)
 
 
@@ -69,6 +71,8 @@ def learn(run: Run) -> None:
         with timer("wait"):
             batch = run.staged.get()
         with timer("update"):
-            result = run.learner.update(batch.groups, batch.fresh.num_steps)
-        after_update(run, result, batch.fresh)
+            result = run.learner.update(batch.groups, batch.statistics.num_steps, batch.marks)
+        # Actors that wait for new weights would begin too early, if they got those of an update in between.
+        publishes = batch.is_last_use or run.config.architecture not in WAITING
+        after_update(run, result, batch.statistics, publishes)
     run.crew.stop()

@@ -1,0 +1,134 @@
+"""Has what IMPALA, IMPACT and PPO share: a policy loss on advantages, a baseline on V-trace, and an entropy bonus."""
+
+import dataclasses
+from typing import NamedTuple, Self
+
+import tensorflow as tf
+
+from impala_tf.algorithms import losses, vtrace
+from impala_tf.algorithms.transitions import Transitions, transitions
+from impala_tf.algorithms.vtrace import VTraceReturns
+from impala_tf.config import Config
+from impala_tf.types import Loss, LossInputs, Needs
+
+
+class LogProbs(NamedTuple):
+    """These are the log-probabilities of the actions of T steps, each [T, B] float32, nats.
+
+    policy: log pi, of the learner's policy.
+    behaviour: log mu, of the policy that acted.
+    target: that of the target network's policy; None for an algorithm without one.
+    """
+
+    policy: tf.Tensor
+    behaviour: tf.Tensor
+    target: tf.Tensor | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorCritic:
+    """An actor-critic is an `interfaces.Algorithm` whose subclasses say what its policy loss is.
+
+    The fields are settings of the same names. A subclass defines `correction`, `advantages` and `policy_loss`.
+
+    metric_names: names of the metrics. policy_gradient, baseline and entropy are the terms of the loss, each the *sum*
+        over T and B of the valid steps (caption of table D.1). mean_entropy is the mean entropy of the policy over
+        the valid steps, nats. The others are fields of `losses.RatioStatistics` of pi / mu.
+    """
+
+    discounting: float = 0.99
+    reward_clipping: str = "none"
+    bootstrap_at_time_limits: bool = True
+    clip_rho_threshold: float = 1.0
+    clip_c_threshold: float = 1.0
+    clip_pg_rho_threshold: float = 1.0
+    vtrace_lambda: float = 1.0
+    normalise_advantages: bool = False
+
+    metric_names = (
+        "policy_gradient",
+        "baseline",
+        "entropy",
+        "mean_entropy",
+        "ratio_mean",
+        "ratio_max",
+        "ratio_min",
+        "ratio_clipped_fraction",
+    )
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
+
+    @property
+    def needs(self) -> Needs:
+        return Needs()
+
+    def correction(self, log_probs: LogProbs) -> tf.Tensor:
+        """Returns the log importance ratios [T, B] float32 by which V-trace corrects the returns."""
+        raise NotImplementedError
+
+    def advantages(self, returns: VTraceReturns, steps: Transitions) -> tf.Tensor:
+        """Returns the advantages [T, B] float32 of the policy loss."""
+        raise NotImplementedError
+
+    def policy_loss(self, log_probs: LogProbs, advantage_tm1: tf.Tensor) -> tf.Tensor:
+        """Returns the policy's loss of each step, [T, B] float32."""
+        raise NotImplementedError
+
+    def loss(self, inputs: LossInputs) -> Loss:
+        """Returns the loss of a batch of unrolls under the learner's policy and baseline.
+
+        Raises ValueError when a dtype or a known shape is wrong.
+        """
+        steps = transitions(
+            inputs,
+            discounting=self.discounting,
+            reward_clipping=self.reward_clipping,
+            bootstrap_at_time_limits=self.bootstrap_at_time_limits,
+        )
+        distribution = inputs.distribution
+        log_probs = self._log_probs(inputs, steps)
+        returns = self._returns(steps, log_probs)
+        advantage_tm1 = tf.stop_gradient(self.advantages(returns, steps))
+        scaled_tm1 = losses.normalised(advantage_tm1, steps.valid_tm1) if self.normalise_advantages else advantage_tm1
+        entropy_tm1 = distribution.entropy(steps.parameters_tm1)
+
+        policy = losses.weighted_sum(self.policy_loss(log_probs, scaled_tm1), steps.weight_tm1)
+        baseline_tm1 = losses.baseline_loss(returns.vs_tm1, steps.value_tm1)
+        baseline = inputs.costs.baseline * losses.weighted_sum(baseline_tm1, steps.weight_tm1)
+        entropy = inputs.costs.entropy * losses.masked_sum(losses.entropy_loss(entropy_tm1), steps.fresh_tm1)
+        log_rho_tm1 = tf.stop_gradient(log_probs.policy - log_probs.behaviour)
+        metrics = (
+            policy,
+            baseline,
+            entropy,
+            losses.masked_mean(entropy_tm1, steps.valid_tm1),
+            *losses.ratio_statistics(log_rho_tm1, steps.valid_tm1, self.clip_rho_threshold),
+        )
+        named = dict(zip(ActorCritic.metric_names, metrics, strict=True))
+        return Loss(policy + baseline + entropy, advantage_tm1, named)
+
+    def _log_probs(self, inputs: LossInputs, steps: Transitions) -> LogProbs:
+        def log_prob(parameters_tm1: tf.Tensor) -> tf.Tensor:
+            return inputs.distribution.log_prob(parameters_tm1, steps.action_tm1)
+
+        return LogProbs(
+            policy=log_prob(steps.parameters_tm1),
+            behaviour=log_prob(steps.behaviour_parameters_tm1),
+            target=None if inputs.target is None else log_prob(inputs.target.parameters[:-1]),
+        )
+
+    def _returns(self, steps: Transitions, log_probs: LogProbs) -> VTraceReturns:
+        return vtrace.from_importance_weights(
+            tf.stop_gradient(self.correction(log_probs)),
+            steps.discount_t,
+            steps.reward_t,
+            steps.value_tm1,
+            steps.value_t,
+            steps.valid_tm1,
+            clip_rho_threshold=self.clip_rho_threshold,
+            clip_c_threshold=self.clip_c_threshold,
+            clip_pg_rho_threshold=self.clip_pg_rho_threshold,
+            lambda_=self.vtrace_lambda,
+        )

@@ -1,0 +1,76 @@
+"""Computes the losses of a batch of unrolls and their gradients."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from impala_tf.algorithms.transitions import last_actions
+from impala_tf.interfaces import Algorithm, Term
+from impala_tf.networks import Agent
+from impala_tf.types import LossCosts, LossInputs, Marks, NetworkOutputs, Unroll
+
+
+class Evaluated(NamedTuple):
+    """The objective of a batch is returned as this.
+
+    metrics: [] float32 tensors in the order of `Objective.metric_names`.
+    gradients: gradient of the first metric, the total, to each of the agent's variables.
+    advantage_tm1: [T, B] float32, the algorithm's advantages.
+    """
+
+    metrics: list[tf.Tensor]
+    gradients: list[tf.Tensor]
+    advantage_tm1: tf.Tensor
+
+
+class Objective:
+    """The objective is the sum of an algorithm's loss and additional terms, under an agent's weights.
+
+    metric_names: names of the metrics, of which the first is the total.
+    """
+
+    def __init__(self, algorithm: Algorithm, agent: Agent, terms: Sequence[Term] = ()):
+        self.algorithm = algorithm
+        self._agent = agent
+        self._parts: tuple[Algorithm | Term, ...] = (algorithm, *terms)
+        self._terms = terms
+        self.metric_names = ("total", *(name for part in self._parts for name in part.metric_names))
+
+    def of(self, agent: Agent) -> "Objective":
+        """Returns the same objective of another agent's weights."""
+        return Objective(self.algorithm, agent, self._terms)
+
+    def evaluate(self, batch: Unroll, marks: Marks, costs: LossCosts, target_weights: tf.Tensor | None) -> Evaluated:
+        """Computes the objective of a batch [T + 1, B, ...] and its gradients.
+
+        target_weights: [num_parameters] float32, flat weights of the target network, if the algorithm needs one.
+
+        Gradients are dense. TensorFlow gives an embedding's as slices, a list of rows in which a row may come twice:
+        A3C could not hand slices on, and their global norm would not add up equal rows.
+        """
+        with tf.GradientTape() as tape:
+            inputs = self._inputs(batch, marks, costs, target_weights)
+            loss = self.algorithm.loss(inputs)
+            terms = [term.loss(inputs) for term in self._terms]
+            total = tf.add_n([loss.total, *(term for term, _ in terms)])
+        gradients = tape.gradient(total, self._agent.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        metrics = [total]
+        for part, values in zip(self._parts, (loss.metrics, *(values for _, values in terms)), strict=True):
+            names = type(part).__name__, sorted(values), sorted(part.metric_names)
+            assert names[1] == names[2], f"{names[0]}.loss returns the metrics {names[1]}, not metric_names {names[2]}"
+            metrics += [values[name] for name in part.metric_names]
+        return Evaluated(metrics, [tf.convert_to_tensor(gradient) for gradient in gradients], loss.advantage_tm1)
+
+    def _inputs(self, batch: Unroll, marks: Marks, costs: LossCosts, target_weights: tf.Tensor | None) -> LossInputs:
+        agent, rows = self._agent, batch.env_outputs
+        network_inputs = (rows.observation, rows.reward, last_actions(batch), rows.first, batch.core_state)
+        outputs = NetworkOutputs(*agent.unroll(*network_inputs))
+        target = None
+        if target_weights is not None:
+            with agent.with_flat_weights(target_weights):
+                target = NetworkOutputs(*(tf.stop_gradient(x) for x in agent.unroll(*network_inputs)))
+        # Networks see rewards as they are; losses see them in units of the task's returns (--normalise_returns).
+        scaled = rows._replace(reward=rows.reward * agent.reward_scale(batch.task))
+        unroll = batch._replace(env_outputs=scaled)
+        return LossInputs(unroll, outputs, target, agent.distribution, costs, marks)
