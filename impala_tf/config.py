@@ -15,6 +15,7 @@ from impala_tf.settings.record import RecordSettings
 from impala_tf.settings.run import RunSettings
 from impala_tf.settings.setting import ENVIRONMENT, NETWORK, SettingError, as_text, checked
 from impala_tf.settings.spaces import SpaceSettings
+from impala_tf.settings.transfer import TransferSettings
 
 __all__ = [
     "GROUPS",
@@ -39,6 +40,7 @@ class Config(
     ExperienceSettings,
     SpaceSettings,
     NetworkSettings,
+    TransferSettings,
     AlgorithmSettings,
     LearningSettings,
     RecordSettings,

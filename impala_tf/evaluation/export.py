@@ -19,6 +19,8 @@ from impala_tf.spaces import distributions
 from impala_tf.spaces.observation_spaces import leaves, zeros
 from impala_tf.support.messages import one_line
 
+WEIGHTS = "weights"  # The key of the weights' names in INFO_FILE, in the order of `_Export.weights`.
+
 
 def input_names(space: gym.Space) -> list[str]:
     """Returns the names of the observation's parts in the signature `step`, in the order of tf.nest.flatten."""
@@ -95,10 +97,21 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     temporary = directory.with_name(directory.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     tf.saved_model.save(module, str(temporary), signatures=module.signatures())
-    info = info | dict(observation=input_names(agent.observation_space))
+    info = info | {"observation": input_names(agent.observation_space), WEIGHTS: list(agent.variables_by_part())}
     (temporary / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n")
     shutil.rmtree(directory, ignore_errors=True)
     temporary.replace(directory)
+
+
+def exported_arrays(directory: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns the weights and statistics of an export by PART/NAME; only data is read, and no code of the model runs.
+
+    Raises KeyError for an export of a version that did not write the names, and OSError, ValueError or OpError for a
+    damaged one.
+    """
+    names = json.loads((directory / INFO_FILE).read_text())[WEIGHTS]
+    reader = tf.train.load_checkpoint(str(directory / "variables" / "variables"))
+    return {str(name): reader.get_tensor(f"weights/{i}/.ATTRIBUTES/VARIABLE_VALUE") for i, name in enumerate(names)}
 
 
 class ExportedAgent:

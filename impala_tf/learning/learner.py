@@ -15,6 +15,7 @@ from impala_tf.learning.devices import wants_xla
 from impala_tf.learning.objective import Objective
 from impala_tf.learning.optimizers import Hyperparameters
 from impala_tf.networks import Agent
+from impala_tf.networks.parts import names_of
 from impala_tf.settings.learning import linear_decay
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Marks, Unroll
@@ -188,9 +189,9 @@ class Learner:
     def _named_variables(self) -> dict[str, tf.Variable]:
         """Returns all variables that are saved, by name."""
         weights = self.agent.keras_variables
-        named = dict(zip((f"weights/{name}" for name in state.names_of(weights)), weights, strict=True))
+        named = dict(zip((f"weights/{name}" for name in names_of(weights)), weights, strict=True))
         statistics = self.agent.keras_statistics
-        named |= zip((f"statistics/{name}" for name in state.names_of(statistics)), statistics, strict=True)
+        named |= zip((f"statistics/{name}" for name in names_of(statistics)), statistics, strict=True)
         optimizer_variables = state.optimizer_variables(self.optimizer, weights)
         return named | {f"optimizer/{name}": variable for name, variable in optimizer_variables.items()}
 
@@ -199,6 +200,7 @@ class Learner:
         return {name: np.asarray(variable.value) for name, variable in self._named_variables().items()} | {
             **({"target": self._targets()[0].numpy()} if self._target_period else {}),
             "format": np.asarray(state.FORMAT),
+            "parts": np.asarray(list(self.agent.variables_by_part())),
             "updates": np.asarray(self.updates),
             "environment_frames": np.asarray(self.environment_frames),
         }
@@ -209,7 +211,7 @@ class Learner:
         Returns a line for each thing that did not fit: an optimizer with another --momentum.
         Raises KeyError or ValueError when the state belongs to another network.
         """
-        names = [state.names_of(x) for x in (self.agent.keras_variables, self.agent.keras_statistics)]
+        names = [names_of(x) for x in (self.agent.keras_variables, self.agent.keras_statistics)]
         arrays = state.in_format_2(arrays, *names)
         variables = self._named_variables()
         notes = []

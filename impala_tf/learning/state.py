@@ -1,32 +1,20 @@
 """Names the learner's state, weights, statistics and the optimizer's variables, for the arrays of a checkpoint.
 
 Format 2 names a variable by its path, such as `weights/mlp_torso/dense/kernel.1` and
-`optimizer/velocity/mlp_torso/dense/kernel.1`. Keras counts layers of a kind over the whole process (dense, dense_1,
-...), so the counters are taken out of a path, and variables whose paths are equal then are numbered in order. Format 1
-named variables by their position; it is still read.
+`optimizer/velocity/mlp_torso/dense/kernel.1` (`networks/parts.py`). The array `parts` has the names by part of all
+weights and statistics, for --init_from. Format 1 named variables by their position; it is still read.
 """
 
-import collections
-import re
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
+from impala_tf.networks.parts import names_of
+
 FORMAT = 2
 # The variables that Keras' RMSprop keeps for each weight, in its order.
 ROLES = ("velocity", "momentum")
-
-
-def names_of(variables: Sequence[keras.Variable]) -> list[str]:
-    """Returns a name for each variable that is the same in every process."""
-    counts: collections.Counter[str] = collections.Counter()
-    names = []
-    for variable in variables:
-        path = "/".join(re.sub(r"_\d+$", "", part) for part in variable.path.split("/"))
-        names.append(f"{path}.{counts[path]}")
-        counts[path] += 1
-    return names
 
 
 def optimizer_variables(
@@ -40,6 +28,15 @@ def optimizer_variables(
         if role_variables:
             found |= zip((f"{role}/{name}" for name in names_of(weights)), role_variables, strict=True)
     return found
+
+
+def arrays_by_part(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the weights and statistics of a checkpoint by PART/NAME.
+
+    Raises KeyError for a checkpoint of a version that did not write the names by part.
+    """
+    saved = [array for name, array in arrays.items() if name.startswith(("weights/", "statistics/"))]
+    return dict(zip(map(str, arrays["parts"]), saved, strict=True))
 
 
 def in_format_2(arrays: dict[str, np.ndarray], weight_names: list[str], statistic_names: list[str]) -> dict:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from impala_tf.networks.cores import Core
 from impala_tf.networks.heads import PolicyHead
 from impala_tf.networks.normalisation import ObservationStatistics, ReturnStatistics
+from impala_tf.networks.parts import by_part
 from impala_tf.networks.torsos import dense
 from impala_tf.spaces.distributions import ActionDistribution
 from impala_tf.spaces.observation_spaces import ACTION_MASK, has_mask, leaves, zeros
@@ -95,6 +96,22 @@ class Agent:
         if self._observation_statistics:
             variables += self._observation_statistics.frame_variables
         return variables
+
+    def variables_by_part(self) -> dict[str, keras.Variable]:
+        """Returns all weights and statistics by PART/NAME (`parts.py`), in the order of `flat_weights`."""
+        parts: dict[str, list[keras.Variable]] = {}
+        for prefix, trunk in zip(("", "value_"), self._trunks, strict=False):
+            parts[f"{prefix}torso"] = trunk.torso.trainable_variables
+            parts[f"{prefix}core"] = trunk.core.trainable_variables if trunk.core else []
+        parts["policy_head"] = [*self._policy_head.linear.trainable_variables, *self._policy_head.free]
+        parts["baseline_head"] = self._baseline_head.trainable_variables
+        if self._observation_statistics:
+            parts["observations"] = self._observation_statistics.moments_variables
+            frames = self._observation_statistics.frame_variables_of_trunks
+            parts |= zip(("frames", "value_frames"), frames, strict=False)
+        parts["returns"] = self._return_statistics.variables if self._return_statistics else []
+        names = {id(variable): name for name, variable in by_part(parts).items()}
+        return {names[id(variable)]: variable for variable in [*self.keras_variables, *self.keras_statistics]}
 
     def initial_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """Returns [batch_size, S] float32 zeros, the core state before an episode."""

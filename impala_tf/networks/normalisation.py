@@ -103,9 +103,12 @@ class ObservationStatistics:
     @property
     def frame_variables(self) -> list[keras.Variable]:
         """Returns the mean frames and their counts; there are none before the convolutions are built."""
-        return [
-            v for torso_convolutions in self._centred for layer in torso_convolutions.values() for v in layer.statistics
-        ]
+        return [v for variables in self.frame_variables_of_trunks for v in variables]
+
+    @property
+    def frame_variables_of_trunks(self) -> list[list[keras.Variable]]:
+        """Returns `frame_variables` for each trunk by itself."""
+        return [[v for layer in convolutions.values() for v in layer.statistics] for convolutions in self._centred]
 
     def normalise(self, observation: Any) -> Any:
         """Normalises the numbers in observations [N, ...]; convolutions subtract the mean frames by themselves."""

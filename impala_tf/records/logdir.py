@@ -14,6 +14,7 @@ from impala_tf.records.tables import TABLES
 
 SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
+CHECKPOINTS = "checkpoints"
 INFO_FILE = "impala_tf.json"  # It lies beside saved_model.pb and says what `evaluate` wants to know.
 BEST_MODEL = "best_model"
 
@@ -23,15 +24,17 @@ class LogDir:
 
     path: path of the directory. checkpoints: path of its directory of checkpoints.
     checkpoint: (arrays, info) from which the run goes on; None means a new run.
+    start: checkpoint or export that a new run takes weights from (--init_from); None means none.
     warn: function that gets one line for each damaged checkpoint that is passed over, and for changed settings.
 
-    Raises SettingError when the directory cannot be written, fits another network, or has only damaged checkpoints.
+    Raises SettingError when the directory cannot be written, fits another network, or has only damaged checkpoints,
+    and when there are no weights at --init_from.
     """
 
     def __init__(self, config: Config, warn: Callable[[str], None]):
         self.path = pathlib.Path(config.logdir) if config.logdir else _new_directory(config.env_id)
         self._is_new = not self.path.exists()
-        self.checkpoints = self.path / "checkpoints"
+        self.checkpoints = self.path / CHECKPOINTS
         self.checkpoint = None
         found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
         if found.paths():
@@ -43,6 +46,9 @@ class LogDir:
                     f"move {self.checkpoints} away to start anew"
                 )
             self._say_changes(config, int(self.checkpoint[0]["environment_frames"]), warn)
+            if config.init_from:
+                warn(f"--init_from is not used, since {self.path} has a checkpoint and goes on from it")
+        self.start = find_start(config.init_from) if config.init_from and not self.checkpoint else None
         self._check_writable()
 
     def _saved_settings(self) -> list[str]:
@@ -92,6 +98,27 @@ class LogDir:
                 if (self.path / name).exists():
                     (self.path / name).rename(self.path / f"{name}.before-{stamp}")
         write_text(self.path / SETTINGS, "\n".join(to_flag_lines(config)) + "\n")
+
+
+def find_start(init_from: str) -> pathlib.Path:
+    """Returns the checkpoint, or the directory of the export, that --init_from means.
+
+    Raises SettingError when there is neither.
+    """
+    path = pathlib.Path(init_from)
+    if path.is_file() and path.suffix == ".npz":
+        return path
+    checkpoints = Checkpoints(path / CHECKPOINTS, keep=1).paths()
+    if checkpoints:
+        return checkpoints[-1]
+    if (path / "saved_model.pb").is_file():
+        check_export(path, "init_from")
+        return path
+    what = "has no weights" if path.exists() else "does not exist"
+    raise SettingError(
+        f"--init_from={init_from}: {what}; give a checkpoint (.npz), a log directory with a checkpoint, or an export "
+        "(saved_model)"
+    )
 
 
 def check_export(directory: pathlib.Path, flag: str) -> None:

@@ -23,6 +23,7 @@ from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
 from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, unroll_spec_of, unrolls_at_once
 from impala_tf.running.run import Run
+from impala_tf.running.start import take_weights
 from impala_tf.support.messages import warn
 from impala_tf.support.threads import Crew, Slot, Turns
 
@@ -38,7 +39,9 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     )
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
     with tf.device(device):
-        learner = Learner(config, make_new_agent(), make_algorithm(config), device)
+        agent = make_new_agent()
+        take_weights(config, agent, logdir.start)
+        learner = Learner(config, agent, make_algorithm(config), device)
     random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from impala_tf.settings.setting import SettingError, as_text
+from impala_tf.settings.transfer import PARTS, are_parts
 
 
 class Contradiction(NamedTuple):
@@ -45,6 +46,11 @@ def _not_with_architecture(flag: str, architectures: tuple[str, ...]) -> Contrad
 # In these architectures actors wait for the update that their unrolls made.
 WAITING = ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
 CONTRADICTIONS = (
+    Contradiction(
+        "init_parts",
+        lambda c: not c.init_parts or not are_parts(c.init_parts),
+        lambda c: f"must be any of {', '.join(PARTS)}, with commas between them",
+    ),
     Contradiction(
         "dynamic_batching_min",
         lambda c: c.dynamic_batching_min > c.dynamic_batching_max,

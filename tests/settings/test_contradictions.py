@@ -34,6 +34,8 @@ CASES = [
     (A3C | dict(normalise_observations=True), f"--normalise_observations=true: {LAG}a3c; leave it out"),
     (A3C | dict(normalise_returns=True), f"--normalise_returns=true: {LAG}a3c; leave it out"),
     (A3C | dict(centre_frames=True), f"--centre_frames=true: {LAG}a3c; leave it out"),
+    *((dict(init_parts=parts), f"--init_parts={parts}: must be any of torso, core, heads, with commas between them")
+      for parts in ("", "torso,", "torso,head", "core,core")),
     (dict(clip_rho_threshold=0.5), "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0 (V-trace needs "
      "rho_bar >= c_bar)"),
 ]  # fmt: skip
@@ -59,6 +61,7 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(dynamic_batching=True, dynamic_batching_max=64),
         dict(dynamic_batching=True, dynamic_batching_max=9, envs_per_step=9),
         dict(envs_per_step=64, policy_lag=3),
+        dict(init_parts="heads,torso"),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),
     ],
     ids=str,
