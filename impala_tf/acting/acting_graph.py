@@ -2,7 +2,7 @@
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ class ActingGraph:
     """This graph makes T policy calls, each followed by a step of the environments; all actors of a run share it.
 
     A graph per actor would be traced and kept per actor, which takes minutes and gigabytes for many actors and a deep
-    network. So whatever differs between actors is an input: the actor's index, its weights, its seeds and its present
-    row. Several actors may run the graph at the same time. They must have the same spaces, and the same number of
-    rows in a policy call.
+    network. So whatever differs between actors is an input: the actor's index, its weights, its seeds, the numbers
+    of its `Behaviour` and its present row. Several actors may run the graph at the same time. They must have the same
+    spaces, and the same number of rows in a policy call.
 
     The environments are stepped by Python functions inside the graph. Such a function gets the actor's index and
     calls that actor, which `add` has registered.
@@ -42,19 +42,22 @@ class ActingGraph:
         assert index not in self._actors, f"two actors {index}"
         self._actors[index] = actor
 
-    def act(self, index: int, flat_weights: tf.Tensor, seeds: np.ndarray, row: list) -> list[tf.Tensor]:
+    def act(
+        self, index: int, flat_weights: tf.Tensor, seeds: np.ndarray, behaviour: list[np.ndarray], row: list
+    ) -> list[tf.Tensor]:
         """Lets actor `index` act for T rows.
 
         flat_weights: [num_parameters] float32, weights that act.
         seeds: [T, 2] int32, seeds of the actions of each row, see `row_seeds`.
+        behaviour: `Behaviour.inputs` of the rows of a policy call.
         row: inputs of the first policy call, see `policy_inputs`.
 
         Returns what `_define` returns. Raises what a step of the environments raised.
         """
-        inputs = [tf.convert_to_tensor(x) for x in (np.array(index, np.int32), flat_weights, seeds, *row)]
+        inputs = [tf.convert_to_tensor(x) for x in (np.array(index, np.int32), flat_weights, seeds, *behaviour, *row)]
         with self._lock:
             if self._call is None:
-                call = direct_call(self._define, inputs)
+                call = direct_call(self._define_flat, inputs)
                 self._shapes = [x.shape for x in inputs]
                 # TensorFlow optimises a graph in its first call, and again in each call that begins before that one has
                 # ended. So the other actors wait.
@@ -74,15 +77,21 @@ class ActingGraph:
                 raise error from None
             raise
 
-    def _define(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, *row: tf.Tensor):
+    def _define_flat(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, *rest: tf.Tensor):
+        num = self.policy.behaviour.num_inputs
+        return self._define(index, flat_weights, seeds, rest[:num], list(rest[num:]))
+
+    def _define(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, behaviour: Sequence, row: list):
         """Defines the graph, with the inputs of `act`. It is called once, to be traced."""
         raise NotImplementedError
 
-    def _step_policy(self, row: list, last_action: tf.Tensor, core_state: tf.Tensor, seed: tf.Tensor):
+    def _step_policy(
+        self, row: list, last_action: tf.Tensor, core_state: tf.Tensor, seed: tf.Tensor, behaviour: Sequence
+    ):
         """Returns the `PolicyStep` of one row. row: result of `policy_inputs`."""
         *leaves, reward, first = row
         observation = tf.nest.pack_sequence_as(self.spec.leaves.env_outputs.observation, leaves)
-        return self.policy.step(observation, reward, last_action, first, core_state, seed)
+        return self.policy.step(observation, reward, last_action, first, core_state, seed, *behaviour)
 
     def _in_python(self, method: Callable, index: tf.Tensor, arguments: list, like: Any) -> list[tf.Tensor]:
         """Calls method(actor, *arguments) when the graph runs, with numpy arrays and the actor of that index.

@@ -47,7 +47,7 @@ class Actor(BaseActor):
         last_action, core_state = (np.asarray(x) for x in self._policy_inputs[-2:])
         self._writer.write_start(last_action, core_state, policy_version, self._actors, environment.tasks)
         self._writer.write_row(0, self._row)
-        outputs = self._act(flat_weights, self._policy_inputs)
+        outputs = self._act(flat_weights, self._policy_inputs, self._actors)
         num_inputs = len(self._policy_inputs)
         self._policy_inputs = outputs[:num_inputs]
         return tf.nest.pack_sequence_as(self.spec.leaves, outputs[num_inputs:])
@@ -71,13 +71,13 @@ class Actor(BaseActor):
 class VectorActingGraph(ActingGraph):
     """This is the graph of an `Actor`. It returns the policy's inputs at row T, and the leaves of the unroll."""
 
-    def _define(self, index, flat_weights, seeds, *inputs):
+    def _define(self, index, flat_weights, seeds, behaviour, inputs):
         *row, last_action, core_state = inputs
         emitted = row
         with self.policy.with_weights(flat_weights):
             # The loop is unrolled while tracing: a tf.while_loop takes half as long again.
             for t, seed in enumerate(tf.unstack(seeds)):
-                step = self._step_policy(row, last_action, core_state, seed)
+                step = self._step_policy(row, last_action, core_state, seed, behaviour)
                 last_action, core_state = step.action, step.core_state
                 step_environments = functools.partial(Actor.step_environments, t=t)
                 row = self._in_python(step_environments, index, [step.action, step.parameters], emitted)

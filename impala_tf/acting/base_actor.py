@@ -49,10 +49,11 @@ class BaseActor:
     def close(self) -> None:
         self._environment.close()
 
-    def _act(self, flat_weights: tf.Tensor, inputs: list) -> list[tf.Tensor]:
-        """Runs the graph from the row whose policy inputs are given."""
+    def _act(self, flat_weights: tf.Tensor, inputs: list, actors: np.ndarray) -> list[tf.Tensor]:
+        """Runs the graph from the row whose policy inputs are given. actors: [R], the actor of each environment."""
         seeds = row_seeds(self._seed, self.index, self.num_graph_calls, self.spec.unroll_length)
-        outputs = self.graph.act(self.index, flat_weights, seeds, inputs)
+        behaviour = self.graph.policy.behaviour.inputs(actors)
+        outputs = self.graph.act(self.index, flat_weights, seeds, behaviour, inputs)
         self.num_graph_calls += 1
         return outputs
 

@@ -4,13 +4,16 @@ Both are used inside the graph in which actors act, so both work on graph tensor
 """
 
 import contextlib
+import functools
 import threading
 import uuid
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import tensorflow as tf
 
+from impala_tf.acting.behaviour import UNCHANGED, Behaviour
 from impala_tf.networks import Agent
 from impala_tf.types import PolicyStep
 
@@ -22,15 +25,24 @@ class Policy(Protocol):
     """An actor needs this of a policy.
 
     agent: agent that acts.
+    behaviour: how what acts differs from the agent's policy.
     with_weights: method that returns a context in which `step` acts with the actor's flat weights [num_parameters].
-    step: method with the inputs and results of `Agent.step`.
+    step: method with the inputs and results of `Agent.step`, and behind its seed the `Behaviour.inputs` of the rows.
     """
 
     agent: Agent
+    behaviour: Behaviour
 
     def with_weights(self, flat_weights: tf.Tensor) -> AbstractContextManager: ...
 
-    def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep: ...
+    def step(self, observation, reward, last_action, first, core_state, seed, *behaviour) -> PolicyStep: ...
+
+
+def stepper(agent: Agent, behaviour: Behaviour, inputs: Sequence[tf.Tensor]) -> Callable[..., PolicyStep]:
+    """Returns `agent.step`, in which the changed policy acts. inputs: `Behaviour.inputs` of the rows."""
+    if not inputs:
+        return agent.step
+    return functools.partial(agent.step, behaviour=functools.partial(behaviour.change, agent.distribution, inputs))
 
 
 class LocalPolicy:
@@ -40,14 +52,16 @@ class LocalPolicy:
     different versions.
     """
 
-    def __init__(self, agent: Agent):
+    def __init__(self, agent: Agent, behaviour: Behaviour = UNCHANGED):
         self.agent = agent
+        self.behaviour = behaviour
 
     def with_weights(self, flat_weights: tf.Tensor) -> AbstractContextManager:
         return self.agent.with_flat_weights(flat_weights)
 
-    def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep:
-        return self.agent.step(observation, reward, last_action, first, core_state, seed)
+    def step(self, observation, reward, last_action, first, core_state, seed, *behaviour) -> PolicyStep:
+        step = stepper(self.agent, self.behaviour, behaviour)
+        return step(observation, reward, last_action, first, core_state, seed)
 
 
 class DynamicBatchingPolicy:
@@ -65,8 +79,9 @@ class DynamicBatchingPolicy:
     An error in the policy is raised in every actor whose request was in the batch.
     """
 
-    def __init__(self, agent: Agent, minimum: int, maximum: int, timeout_ms: float):
+    def __init__(self, agent: Agent, minimum: int, maximum: int, timeout_ms: float, behaviour: Behaviour = UNCHANGED):
         self.agent = agent
+        self.behaviour = behaviour
         self._maximum = maximum
         self._sizes = _powers(minimum, maximum)
         self._timeout_micros = int(timeout_ms * 1000)
@@ -85,10 +100,10 @@ class DynamicBatchingPolicy:
         """Gives the shared agent new weights. It is a listener of the `WeightStore`."""
         self.agent.assign_flat_weights(flat_weights)
 
-    def step(self, observation, reward, last_action, first, core_state, seed) -> PolicyStep:
+    def step(self, observation, reward, last_action, first, core_state, seed, *behaviour) -> PolicyStep:
         # The op joins requests along the first dimension, so each row carries its request's seed.
         seeds = tf.repeat(seed[tf.newaxis], tf.shape(first)[0], axis=0)
-        inputs = (observation, reward, last_action, first, core_state, seeds)
+        inputs = (observation, reward, last_action, first, core_state, seeds, *behaviour)
         function = self._traced(inputs)
         outputs = tf.raw_ops.BatchFunction(
             in_tensors=tf.nest.flatten(inputs),
@@ -115,9 +130,10 @@ class DynamicBatchingPolicy:
                     self._function = tf.function(self._call, autograph=False).get_concrete_function(*specs)
             return self._function
 
-    def _call(self, observation, reward, last_action, first, core_state, seeds) -> PolicyStep:
+    def _call(self, observation, reward, last_action, first, core_state, seeds, *behaviour) -> PolicyStep:
         # One op samples for the whole batch, by the seed of its first request.
-        return self.agent.step(observation, reward, last_action, first, core_state, seeds[0])
+        step = stepper(self.agent, self.behaviour, behaviour)
+        return step(observation, reward, last_action, first, core_state, seeds[0])
 
 
 def _powers(minimum: int, maximum: int) -> list[int]:

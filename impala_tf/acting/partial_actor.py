@@ -39,7 +39,7 @@ class PartialActor(BaseActor):
         self.environment_secs = 0.0
         if not len(self._ready):
             self._policy_inputs = self._take_row(*self._environment.reset())
-        self._policy_inputs = self._act(flat_weights, self._policy_inputs)
+        self._policy_inputs = self._act(flat_weights, self._policy_inputs, np.full(len(self._ready), self.index))
         none = tf.nest.map_structure(lambda leaf: leaf[:0], self._writer.unroll)
         return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), none, *self._finished)
 
@@ -82,12 +82,11 @@ class PartialActor(BaseActor):
 class PartialActingGraph(ActingGraph):
     """This is the graph of a `PartialActor`. It returns the policy's inputs after T policy calls."""
 
-    def _define(self, index, flat_weights, seeds, *row):
-        inputs = list(row)
+    def _define(self, index, flat_weights, seeds, behaviour, inputs):
         with self.policy.with_weights(flat_weights):
             for seed in tf.unstack(seeds):
                 *emitted, last_action, core_state = inputs
-                step = self._step_policy(emitted, last_action, core_state, seed)
+                step = self._step_policy(emitted, last_action, core_state, seed, behaviour)
                 arguments = [step.action, step.parameters, step.core_state]
                 inputs = self._in_python(PartialActor.step_environments, index, arguments, like=inputs)
         return inputs

@@ -91,6 +91,11 @@ def check_settings_have_effect(config: Config, observation_space: gym.Space, act
         ),
         ("centre_frames", config.centre_frames and not has_frames, "has no frames of bytes that convolutions see"),
         ("xla", config.xla == "on" and has_texts, "has texts, which XLA cannot compile"),
+        (
+            "behaviour_epsilon",
+            config.behaviour_epsilon > 0 and has_boxes,
+            "has a Box action, of which no choice is uniform (--behaviour_temperature explores there)",
+        ),
         ("action_bounds", config.action_bounds != "clip" and not has_boxes, "has no Box action"),
         ("action_scale", config.action_scale != "learned" and not has_boxes, "has no Box action"),
     ):

@@ -1,6 +1,6 @@
 """Puts torso, core and heads behind `initial_state`, `step` (acting) and `unroll` (learning) of one `Agent`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -117,7 +117,9 @@ class Agent:
         """Returns [batch_size, S] float32 zeros, the core state before an episode."""
         return tf.zeros([batch_size, self.state_size])
 
-    def step(self, observation: Any, reward, last_action, first, core_state, seed) -> PolicyStep:
+    def step(
+        self, observation: Any, reward, last_action, first, core_state, seed, behaviour: Callable | None = None
+    ) -> PolicyStep:
         """Acts at one row of B environments.
 
         observation: [B, ...] in the observation space's dtypes and form.
@@ -126,6 +128,8 @@ class Agent:
         first: [B] bool; where it is True, the core state, the last action and the last reward are taken as zeros.
         core_state: [B, S] float32, state before this row.
         seed: [2] int32; the same seed chooses the same actions.
+        behaviour: function from the policy's parameters [B, P] to those of the distribution that acts and is returned;
+            None means that the policy itself acts.
         Raises ValueError when a dtype, rank or known size is wrong.
         """
         self._check_inputs(observation, reward, last_action, first, core_state, leading=first.shape[:1])
@@ -138,6 +142,7 @@ class Agent:
             features.append(output)
             states.append(state)
         parameters = self._policy_parameters(features[0], observation)
+        parameters = behaviour(parameters) if behaviour else parameters
         baseline = self._baseline_head(features[-1])[:, 0]
         action = self.distribution.sample(parameters, seed)
         return PolicyStep(action, parameters, baseline, tf.concat(states, axis=-1) if self.state_size else core_state)

@@ -9,6 +9,7 @@ from impala_tf import environments
 from impala_tf.acting.acting_graph import ActingGraph
 from impala_tf.acting.actor import Actor, VectorActingGraph
 from impala_tf.acting.base_actor import BaseActor
+from impala_tf.acting.behaviour import Behaviour
 from impala_tf.acting.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.acting.partial_actor import PartialActingGraph, PartialActor
 from impala_tf.config import Config
@@ -93,14 +94,16 @@ def concurrent_actors(config: Config, vectorization: str) -> int:
 
 def make_policy(config: Config, make_new_agent: Callable[[], Agent], weights: WeightStore) -> Policy:
     """Makes the policy of an acting graph."""
+    behaviour = Behaviour.from_config(config)
     with tf.device("/GPU:0" if config.dynamic_batching and "GPU" in default_device() else "/CPU:0"):
         if not config.dynamic_batching:
-            return LocalPolicy(make_new_agent())
+            return LocalPolicy(make_new_agent(), behaviour)
         policy = DynamicBatchingPolicy(
             make_new_agent(),
             config.dynamic_batching_min,
             config.dynamic_batching_max,
             config.dynamic_batching_timeout_ms,
+            behaviour,
         )
     weights.add_listener(policy.publish_to)
     return policy

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from impala_tf.settings.setting import CODE, COMMON, PAPER, at_least, setting
+from impala_tf.settings.setting import CODE, COMMON, PAPER, above, at_least, between, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActingSettings:
-    """Actors step vectors of environments, and may share policy calls."""
+    """Actors step vectors of environments, may share policy calls, and may explore more than the policy does."""
 
     num_actors: int = setting(4, "Actor threads.", source=f"{CODE}: 4", bounds=at_least(1), roles=(COMMON,))
     num_envs_per_actor: int = setting(
@@ -39,4 +39,22 @@ class ActingSettings:
     )
     dynamic_batching_timeout_ms: float = setting(
         1.0, "How long a shared call waits for more rows.", "milliseconds", f"{CODE}: 100", bounds=at_least(0)
+    )
+    behaviour_epsilon: float = setting(
+        0.0,
+        "Actors take a uniformly random action with this probability, each component of an action by itself; V-trace "
+        "corrects for it. Not for a Box.",
+        source="Mnih et al. 2015",
+        bounds=between(0, 1),
+    )
+    behaviour_temperature: float = setting(
+        1.0,
+        "Actors divide logits by this and multiply the scale of Box actions by it; V-trace corrects for it.",
+        bounds=above(0),
+    )
+    behaviour_spread: bool = setting(
+        False,
+        "Spread both over the actors: of N, actor i has epsilon^(1 + 7 i / (N - 1)) and temperature^(1 - i / (N - 1)), "
+        "so that actor 0 explores most.",
+        source="Horgan et al. 2018, Ape-X: the exponent of epsilon",
     )

@@ -69,6 +69,16 @@ CONTRADICTIONS = (
         lambda c: f"must be at most --num_envs_per_actor={c.num_envs_per_actor}",
     ),
     Contradiction(
+        "behaviour_spread",
+        lambda c: c.behaviour_spread and c.num_actors == 1,
+        lambda c: "there is nothing to spread over --num_actors=1; leave it out",
+    ),
+    Contradiction(
+        "behaviour_spread",
+        lambda c: c.behaviour_spread and c.behaviour_epsilon == 0 and c.behaviour_temperature == 1,
+        lambda c: "there is nothing to spread; give --behaviour_epsilon or --behaviour_temperature",
+    ),
+    Contradiction(
         "batch_size",
         lambda c: c.architecture in WAITING and c.batch_size != _unrolls(c),
         lambda c: (

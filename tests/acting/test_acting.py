@@ -5,7 +5,6 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
-from gymnasium.vector import AutoresetMode
 
 from impala_tf import environments
 from impala_tf.acting.inference import LocalPolicy
@@ -18,7 +17,7 @@ from impala_tf.experience.unroll_spec import map_leaves, unroll_spec
 from impala_tf.networks import make_agent
 from impala_tf.types import ArraySpec, EnvOutput
 from tests.support.actors import T, make_actor, unrolls
-from tests.support.environments import COUNTING, TESTS, Counting
+from tests.support.environments import COUNTING, TESTS, Parts
 
 
 @pytest.mark.parametrize(("num_envs", "batch_size"), [(6, 9), (4, 4), (1, 1), (1, 3), (2, 6), (6, 2)])
@@ -124,32 +123,6 @@ def test_a_closed_queue_wakes(side):
     assert raised.wait(30)
 
 
-class Parts:
-    """Counting environments of which two random ones are ready at a time."""
-
-    def __init__(self, num_envs):
-        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.envs = [Counting() for _ in range(num_envs)]
-        self.random = np.random.default_rng(0)
-
-    def begin(self):
-        self.ended = [False] * len(self.envs)
-        self.ready = {i: (env.reset()[0], 0.0, False, False) for i, env in enumerate(self.envs)}
-
-    def send(self, actions, envs):
-        for i, action in zip(envs, actions, strict=True):
-            if self.ended[i]:
-                self.ready[i] = (self.envs[i].reset()[0], 0.0, False, False)
-            else:
-                self.ready[i] = self.envs[i].step(action)[:4]
-            self.ended[i] = self.ready[i][2] or self.ready[i][3]
-
-    def recv(self):
-        envs = self.random.permutation(list(self.ready))[:2]
-        observation, reward, terminated, truncated = zip(*(self.ready.pop(i) for i in envs), strict=True)
-        return envs, np.stack(observation), np.array(reward), np.array(terminated), np.array(truncated), {}
-
-
 def test_unrolls_of_environments_handed_out_in_parts():
     """Each environment's unrolls chain, its rows follow from its actions, and the learner would compute ratio 1."""
     num_envs = 5
@@ -209,7 +182,7 @@ def test_the_version_of_a_part_is_that_of_its_first_action():
             self.version = flat_weights[0]
             return super().with_weights(flat_weights)
 
-        def step(self, observation, reward, last_action, first, core_state, seed):
+        def step(self, observation, reward, last_action, first, core_state, seed, *behaviour):
             step = super().step(observation, reward, last_action, first, core_state, seed)
             return step._replace(parameters=0 * step.parameters + self.version)
 

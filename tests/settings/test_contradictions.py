@@ -20,6 +20,10 @@ CASES = [
     (dict(dynamic_batching=True, dynamic_batching_max=8, envs_per_step=9), "--dynamic_batching_max=8: must be at "
      "least --envs_per_step=9, the rows of one actor's request"),
     (dict(envs_per_step=65), "--envs_per_step=65: must be at most --num_envs_per_actor=64"),
+    (dict(behaviour_spread=True, num_actors=1, behaviour_epsilon=0.1), "--behaviour_spread=true: there is nothing to "
+     "spread over --num_actors=1; leave it out"),
+    (dict(behaviour_spread=True), "--behaviour_spread=true: there is nothing to spread; give --behaviour_epsilon or "
+     "--behaviour_temperature"),
     (A2C | dict(batch_size=8), "--batch_size=8: a2c_sync_step learns from the 16 unrolls of 2 x 8 environments at "
      "once; give --batch_size=16"),
     (TRAJECTORY | dict(batch_size=15), "--batch_size=15: a2c_sync_trajectory learns from the 16 unrolls of 2 x 8"),
@@ -62,6 +66,8 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(dynamic_batching=True, dynamic_batching_max=9, envs_per_step=9),
         dict(envs_per_step=64, policy_lag=3),
         dict(init_parts="heads,torso"),
+        dict(behaviour_spread=True, num_actors=2, behaviour_epsilon=0.1),
+        dict(behaviour_spread=True, num_actors=2, behaviour_temperature=2.0),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),
     ],
     ids=str,

@@ -6,6 +6,7 @@ import time
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 
 TESTS = "tests.support.environments:tests/"  # Stands in front of the ids below.
 COUNTING, LIMITED = f"{TESTS}Counting-v0", f"{TESTS}Limited-v0"
@@ -51,6 +52,32 @@ class Counting(gym.Env):
         ended = self.t >= self.length + self.episode % 2
         observation = np.array([self.episode, self.t, action], np.float32)
         return observation, float(self.t), ended and not self.limit, ended and self.limit, {}
+
+
+class Parts:
+    """Counting environments of which two random ones are ready at a time."""
+
+    def __init__(self, num_envs):
+        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.envs = [Counting() for _ in range(num_envs)]
+        self.random = np.random.default_rng(0)
+
+    def begin(self):
+        self.ended = [False] * len(self.envs)
+        self.ready = {i: (env.reset()[0], 0.0, False, False) for i, env in enumerate(self.envs)}
+
+    def send(self, actions, envs):
+        for i, action in zip(envs, actions, strict=True):
+            if self.ended[i]:
+                self.ready[i] = (self.envs[i].reset()[0], 0.0, False, False)
+            else:
+                self.ready[i] = self.envs[i].step(action)[:4]
+            self.ended[i] = self.ready[i][2] or self.ready[i][3]
+
+    def recv(self):
+        envs = self.random.permutation(list(self.ready))[:2]
+        observation, reward, terminated, truncated = zip(*(self.ready.pop(i) for i in envs), strict=True)
+        return envs, np.stack(observation), np.array(reward), np.array(terminated), np.array(truncated), {}
 
 
 class Pictures(gym.Env):

@@ -47,6 +47,14 @@ class SpaceDistribution:
         """Does what `apply_mask` does, for a space that has masks; the sizes of the arguments have been checked."""
         raise NotImplementedError
 
+    def _temper(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        """Does what `tempered` does, with a temperature of [..., 1]; the arguments have been checked."""
+        raise NotImplementedError
+
+    def _mix(self, parameters: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        """Does what `mixed_with_uniform` does, with an epsilon of [..., 1]; the arguments have been checked."""
+        raise NotImplementedError(f"{action_spaces.name_of(self._space)} has no uniform distribution")
+
     def _distribution(self, parameters: tf.Tensor) -> Any:
         parameters = tensors.checked_vectors("parameters", parameters, tf.float32, self.num_parameters)
         return self._make_distribution(parameters)
@@ -84,3 +92,13 @@ class SpaceDistribution:
         parameters = tensors.checked_vectors("parameters", parameters, tf.float32, self.num_parameters)
         mask = tensors.checked_vectors("mask", mask, None, self.mask_size)
         return self._apply_checked_mask(parameters, mask)
+
+    def tempered(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        parameters = tensors.checked_vectors("parameters", parameters, tf.float32, self.num_parameters)
+        temperature = tensors.checked_factors("temperature", temperature, parameters)
+        return self._temper(parameters, temperature[..., tf.newaxis])
+
+    def mixed_with_uniform(self, parameters: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        parameters = tensors.checked_vectors("parameters", parameters, tf.float32, self.num_parameters)
+        epsilon = tensors.checked_factors("epsilon", epsilon, parameters)
+        return self._mix(parameters, epsilon[..., tf.newaxis])

@@ -15,6 +15,7 @@ from impala_tf.spaces.distributions.base import SpaceDistribution
 tfd = tfp.distributions
 
 MAX_ENCODED = 10.0  # A component without a bound is clipped here when it is an input of the network.
+SMALLEST_ABOVE_MINIMUM = 1e-6  # A low temperature makes a scale no smaller than the minimum plus this.
 NUM_NODES = 16  # The quadrature of a squashed Box's entropy has so many nodes.
 
 
@@ -58,6 +59,11 @@ class Normal(SpaceDistribution):
         """[..., P] -> a normal for each component, [..., N]."""
         loc, scale = tf.split(parameters, 2, axis=-1)
         return tfd.Normal(loc, MIN_ACTION_SCALE + tf.math.softplus(scale + self._offset))
+
+    def _temper(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        normal = self._make_normal(parameters)
+        above_minimum = tf.maximum(temperature * normal.scale - MIN_ACTION_SCALE, SMALLEST_ABOVE_MINIMUM)
+        return tf.concat([normal.loc, tfp.math.softplus_inverse(above_minimum) - self._offset], axis=-1)
 
     def _make_distribution(self, parameters: tf.Tensor) -> Any:
         return tfd.Independent(self._make_normal(parameters), 1)

@@ -9,7 +9,14 @@ import tensorflow_probability as tfp
 
 from impala_tf.spaces.distributions import tensors
 from impala_tf.spaces.distributions.base import SpaceDistribution
-from impala_tf.spaces.distributions.masks import MASKED_LOGIT, fill_up, mask_logits
+from impala_tf.spaces.distributions.masks import (
+    MASKED_LOGIT,
+    fill_up,
+    mask_logits,
+    mix_bits,
+    mix_logits,
+    temper_logits,
+)
 
 tfd = tfp.distributions
 
@@ -36,6 +43,12 @@ class Categorical(SpaceDistribution):
 
     def _apply_checked_mask(self, parameters: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         return mask_logits(parameters, mask)
+
+    def _temper(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        return temper_logits(parameters, temperature)
+
+    def _mix(self, parameters: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        return mix_logits(parameters, epsilon)
 
 
 class MultiCategorical(SpaceDistribution):
@@ -69,6 +82,12 @@ class MultiCategorical(SpaceDistribution):
         components = zip(tf.split(parameters, self._sizes, -1), tf.split(mask, self._sizes, -1), strict=True)
         return tf.concat([mask_logits(logits, allowed) for logits, allowed in components], axis=-1)
 
+    def _temper(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        return temper_logits(parameters, temperature)
+
+    def _mix(self, parameters: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        return tf.concat([mix_logits(logits, epsilon) for logits in tf.split(parameters, self._sizes, -1)], axis=-1)
+
 
 class Bernoulli(SpaceDistribution):
     """MultiBinary of any shape has independent bits, each with the logit of being 1. Values are bits [..., N]."""
@@ -91,3 +110,9 @@ class Bernoulli(SpaceDistribution):
 
     def _apply_checked_mask(self, parameters: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         return tf.where(tf.cast(mask, tf.bool), parameters, MASKED_LOGIT)
+
+    def _temper(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        return temper_logits(parameters, temperature)
+
+    def _mix(self, parameters: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        return mix_bits(parameters, epsilon)

@@ -101,3 +101,10 @@ class Joint:
         masks = tf.split(mask, [part.mask_size for part in self._parts], axis=-1)
         pairs = zip(self._with_parameters(parameters), masks, strict=True)
         return self._join_parameters([part.apply_mask(p, m) if part.mask_size else p for (part, p), m in pairs])
+
+    def tempered(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        return self._join_parameters([part.tempered(p, temperature) for part, p in self._with_parameters(parameters)])
+
+    def mixed_with_uniform(self, parameters: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        pairs = self._with_parameters(parameters)
+        return self._join_parameters([part.mixed_with_uniform(p, epsilon) for part, p in pairs])

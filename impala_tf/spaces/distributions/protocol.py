@@ -49,6 +49,20 @@ class ActionDistribution(Protocol):
     def bounded(self, actions: tf.Tensor) -> tf.Tensor:
         """[..., *action_shape] -> the same shape, in the environment's units and bounds; see `to_environment`."""
 
+    def tempered(self, parameters: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        """[..., P] float32, [...] float32 above 0 -> [..., P]; logits are divided by the temperature.
+
+        So probabilities are those to the power 1 / temperature, normalised. The scale of a Box is multiplied by it, and
+        its mean stays. A masked action keeps its probability of 0.
+        """
+
+    def mixed_with_uniform(self, parameters: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        """[..., P] float32, [...] float32 in [0, 1] -> [..., P]; (1 - epsilon) p + epsilon / n for n allowed actions.
+
+        Each component of an action is mixed by itself, since components are independent: for a bit n is 2. A masked
+        action keeps its probability of 0. Raises NotImplementedError for a Box.
+        """
+
     def apply_mask(self, parameters: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """[..., P] float32, [..., M] bool or integer -> [..., P]; masked actions have probability 0 under these.
 

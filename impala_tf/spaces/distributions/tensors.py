@@ -33,6 +33,13 @@ def checked_pair(p_parameters: tf.Tensor, q_parameters: tf.Tensor, size: int) ->
     return p_parameters, q_parameters
 
 
+def checked_factors(name: str, factors: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+    """Returns one number for each vector [..., size] as a tensor; raises ValueError unless it is [...] float32."""
+    factors = tf.convert_to_tensor(factors)
+    check_tensor(name, factors, tf.float32, vectors.shape[:-1])
+    return factors
+
+
 def checked_actions(actions: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """Returns actions [..., *shape] as a tensor; raises ValueError when the last dimensions are others.
 
