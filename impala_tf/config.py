@@ -1,6 +1,7 @@
 """Config holds all settings of a run. Each is declared once, in a group of impala_tf/settings/."""
 
 import dataclasses
+import types
 from typing import Any
 
 from impala_tf.settings.acting import ActingSettings
@@ -9,7 +10,7 @@ from impala_tf.settings.contradictions import check_contradictions
 from impala_tf.settings.environment import EnvironmentSettings
 from impala_tf.settings.evaluation import EvaluationSettings
 from impala_tf.settings.experience import ExperienceSettings
-from impala_tf.settings.learning import LearningSettings, linear_decay
+from impala_tf.settings.learning import LEARNING_RATE_SETTINGS, LearningSettings, learning_rate_factor
 from impala_tf.settings.network import NetworkSettings
 from impala_tf.settings.record import RecordSettings
 from impala_tf.settings.run import RunSettings
@@ -95,7 +96,7 @@ def differences(config: Config, flag_lines: list[str], network: bool) -> list[st
 
 
 def learning_rate_change(config: Config, flag_lines: list[str], environment_frames: int) -> str:
-    """Says what other settings do to the learning rate of a run that goes on, in the middle of the rate's decay.
+    """Says what other settings do to the learning rate of a run that goes on, in the middle of the rate's schedule.
 
     flag_lines: lines of the run's saved flag file.
     environment_frames: frames that the run has learned from.
@@ -103,12 +104,11 @@ def learning_rate_change(config: Config, flag_lines: list[str], environment_fram
     Returns a clause for the message, or "" when the learning rate stays as it was.
     """
     saved = _saved_values(flag_lines)
-    start, budget = config.learning_rate, config.total_environment_frames
-    after = linear_decay(start, environment_frames, budget)
+    after = config.learning_rate * learning_rate_factor(config, environment_frames)
     try:
-        start = float(saved.get("learning_rate", start))
-        budget = int(saved.get("total_environment_frames", budget))
-        before = linear_decay(start, environment_frames, budget)
+        here = {name: getattr(config, name) for name in LEARNING_RATE_SETTINGS}
+        then = types.SimpleNamespace(**{name: type(value)(saved.get(name, value)) for name, value in here.items()})
+        before = then.learning_rate * learning_rate_factor(then, environment_frames)
     except (ValueError, ZeroDivisionError):  # Somebody has edited the file.
         return ""
     if before == after:

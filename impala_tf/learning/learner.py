@@ -10,13 +10,12 @@ from impala_tf.config import Config, SettingError
 from impala_tf.experience.marks import all_fresh
 from impala_tf.experience.unroll_queue import join_groups
 from impala_tf.interfaces import Algorithm, Term
-from impala_tf.learning import optimizers, state
+from impala_tf.learning import controllers, optimizers, state
 from impala_tf.learning.devices import wants_xla
 from impala_tf.learning.objective import Objective
 from impala_tf.learning.optimizers import Hyperparameters
 from impala_tf.networks import Agent
 from impala_tf.networks.parts import names_of
-from impala_tf.settings.learning import linear_decay
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Marks, Unroll
 
@@ -28,7 +27,7 @@ class Diverged(SettingError):
 class UpdateResult(NamedTuple):
     """An update returns this.
 
-    metrics: [len(Learner.metric_names)] float32, the objective's metrics and the gradient's norm.
+    metrics: [len(Learner.metric_names)] float32, the objective's metrics, the gradient's norm and the entropy cost.
     flat_weights: [num_parameters] float32, weights after the update.
     is_finite: [] bool, whether losses, gradient and new weights are finite.
     advantage_tm1: [T, B] float32, the algorithm's advantages; None where a worker computed the gradients.
@@ -45,7 +44,7 @@ class Learner:
 
     objective: the sum of the algorithm's loss and additional terms.
     metric_names: names of `UpdateResult.metrics`, in order.
-    hyperparameters: numbers of the next update; they may be replaced at any time.
+    hyperparameters: numbers of the next update, before the schedules; they may be replaced at any time.
     updates: number of batches learned from.
     environment_frames: number of frames in them; reset rows are not counted.
     uses_xla: whether XLA compiles the update.
@@ -56,7 +55,8 @@ class Learner:
         self.agent = agent
         self.objective = Objective(algorithm, agent, terms)
         self.device = device
-        self.metric_names = (*self.objective.metric_names, "gradient_norm")
+        self.metric_names = (*self.objective.metric_names, "gradient_norm", "entropy_cost")
+        self._controllers = controllers.make_controllers(config, self.metric_names)
         self.hyperparameters = optimizers.hyperparameters_of(config)
         self.optimizer = optimizers.make_optimizer(config, agent.keras_variables)
         self.updates = 0
@@ -74,9 +74,12 @@ class Learner:
     @property
     def learning_rate(self) -> float:
         """Returns the learning rate of the next update."""
-        return linear_decay(
-            self.hyperparameters.learning_rate, self.environment_frames, self._config.total_environment_frames
-        )
+        return self.scheduled.learning_rate
+
+    @property
+    def scheduled(self) -> Hyperparameters:
+        """Returns the numbers of the next update, after the schedules."""
+        return optimizers.scheduled(self.hyperparameters, self._config, self.environment_frames)
 
     def update(self, groups: Unroll, num_steps: int, marks: Marks | None = None) -> UpdateResult:
         """Learns from a batch.
@@ -125,8 +128,7 @@ class Learner:
         with tf.device(self.device):
             if self._finite_weights is None:
                 self._finite_weights = self.agent.flat_weights()
-            now = self.hyperparameters._replace(learning_rate=self.learning_rate)
-            inputs = [*tensors, now.as_tensor()]
+            inputs = [*tensors, self.scheduled.as_tensor()]
             if self._call is None:
                 self._call = direct_call(graph, inputs)
             result = UpdateResult(*self._call(inputs))
@@ -138,6 +140,9 @@ class Learner:
         self._finite_weights = result.flat_weights
         if self._target_period and self.updates % self._target_period == 0:
             self._target_weights = result.flat_weights
+        if self._controllers:
+            metrics = dict(zip(self.metric_names, result.metrics.numpy().tolist(), strict=True))
+            self.hyperparameters = controllers.adapt(self._controllers, self.hyperparameters, metrics)
         return result
 
     def _take_back(self, result: UpdateResult) -> None:
@@ -184,7 +189,7 @@ class Learner:
         # Other metrics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
         total = losses[0]
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (total, norm, flat_weights)])
-        return UpdateResult(tf.stack([*losses, norm]), flat_weights, is_finite)
+        return UpdateResult(tf.stack([*losses, norm, hyperparameters.entropy_cost]), flat_weights, is_finite)
 
     def _named_variables(self) -> dict[str, tf.Variable]:
         """Returns all variables that are saved, by name."""
@@ -201,26 +206,22 @@ class Learner:
             **({"target": self._targets()[0].numpy()} if self._target_period else {}),
             "format": np.asarray(state.FORMAT),
             "parts": np.asarray(list(self.agent.variables_by_part())),
+            "optimizer": np.asarray(state.FAMILIES[self._config.optimizer]),
             "updates": np.asarray(self.updates),
             "environment_frames": np.asarray(self.environment_frames),
+            **controllers.saved(self.hyperparameters, self._controllers),
         }
 
     def restore(self, arrays: dict[str, np.ndarray]) -> list[str]:
         """Inverts `state`; also reads states of the version before.
 
-        Returns a line for each thing that did not fit: an optimizer with another --momentum.
+        Returns a line for each thing that did not fit: another --optimizer, or one with another --momentum.
         Raises KeyError or ValueError when the state belongs to another network.
         """
         names = [names_of(x) for x in (self.agent.keras_variables, self.agent.keras_statistics)]
         arrays = state.in_format_2(arrays, *names)
         variables = self._named_variables()
-        notes = []
-        for role in state.ROLES:
-            saved, wanted = (any(f"/{role}/" in name for name in some) for some in (arrays, variables))
-            if wanted and not saved:
-                notes.append(f"the checkpoint has no {role} of the optimizer; it starts anew")
-            if saved and not wanted:
-                notes.append(f"the optimizer's {role} in the checkpoint is not used")
+        arrays, notes = state.for_optimizer(arrays, state.FAMILIES[self._config.optimizer], list(variables))
         for name, variable in variables.items():
             if name in arrays or not name.startswith("optimizer/"):
                 variable.assign(arrays[name])
@@ -229,4 +230,5 @@ class Learner:
         self._target_weights = tf.convert_to_tensor(arrays["target"]) if "target" in arrays else None
         self.updates = int(arrays["updates"])
         self.environment_frames = int(arrays["environment_frames"])
+        self.hyperparameters = controllers.restored(self.hyperparameters, self._controllers, arrays)
         return notes

@@ -7,13 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.config import Config
+from impala_tf.settings.learning import entropy_cost_factor, learning_rate_factor
 from impala_tf.types import LossCosts
 
 
 class Hyperparameters(NamedTuple):
     """These settings are inputs of the learner's graph, so that a change needs no new trace.
 
-    learning_rate: step size of the first update; it falls as `settings.learning.linear_decay` says.
+    learning_rate, entropy_cost: those before their schedules, which `scheduled` applies.
     """
 
     learning_rate: float
@@ -21,13 +22,14 @@ class Hyperparameters(NamedTuple):
     clip_norm: float
     entropy_cost: float
     baseline_cost: float
+    weight_decay: float
 
     @property
     def costs(self) -> LossCosts:
         return LossCosts(entropy=self.entropy_cost, baseline=self.baseline_cost)
 
     def as_tensor(self) -> tf.Tensor:
-        """Returns [5] float32. `Hyperparameters(*tf.unstack(tensor))` is the inverse."""
+        """Returns [number of fields] float32. `Hyperparameters(*tf.unstack(tensor))` is the inverse."""
         # TensorFlow keeps every Python float that becomes a tensor, 800 bytes an update, but not an array.
         return tf.convert_to_tensor(np.array(self, np.float32))
 
@@ -36,18 +38,34 @@ def hyperparameters_of(config: Config) -> Hyperparameters:
     return Hyperparameters(**{name: getattr(config, name) for name in Hyperparameters._fields})
 
 
-def make_optimizer(config: Config, variables: list[keras.Variable]) -> keras.optimizers.RMSprop:
-    """Makes TensorFlow 1's RMSProp, as in the paper: the mean square starts at one, and epsilon is inside the root.
+def scheduled(hyperparameters: Hyperparameters, config: Config, environment_frames: int) -> Hyperparameters:
+    """Returns the numbers of the update that comes after some frames, as the schedules say."""
+    return hyperparameters._replace(
+        learning_rate=hyperparameters.learning_rate * learning_rate_factor(config, environment_frames),
+        entropy_cost=hyperparameters.entropy_cost * entropy_cost_factor(config, environment_frames),
+    )
 
-    Keras' RMSProp differs in the start only, which is zero there (--initial_mean_square). Its learning rate and its
-    epsilon are variables, which `step` sets.
+
+def make_optimizer(config: Config, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
+    """Makes the optimizer that --optimizer names, for these variables.
+
+    Its learning rate, epsilon and weight decay are variables, which `step` sets.
     """
-    optimizer = keras.optimizers.RMSprop(config.learning_rate, rho=config.decay, momentum=config.momentum)
+    if config.optimizer == "rmsprop":
+        optimizer = keras.optimizers.RMSprop(config.learning_rate, rho=config.decay, momentum=config.momentum)
+    else:
+        make = keras.optimizers.AdamW if config.optimizer == "adamw" else keras.optimizers.Adam
+        optimizer = make(config.learning_rate, beta_1=config.adam_beta_1, beta_2=config.adam_beta_2)
     optimizer.epsilon = keras.Variable(config.epsilon, trainable=False, name="epsilon")
+    if config.optimizer == "adamw":  # For the others it is None.
+        optimizer.weight_decay = keras.Variable(config.weight_decay, trainable=False, name="weight_decay")
     optimizer.build(variables)
-    for variable in optimizer.variables:
-        if "velocity" in variable.path:
-            variable.assign(tf.fill(variable.shape, config.initial_mean_square))
+    if config.optimizer == "rmsprop":
+        # TensorFlow 1's RMSProp, as in the paper: epsilon is inside the root, as in Keras, but the mean square starts
+        # at one (--initial_mean_square) and not at zero.
+        for variable in optimizer.variables:
+            if "velocity" in variable.path:
+                variable.assign(tf.fill(variable.shape, config.initial_mean_square))
     return optimizer
 
 
@@ -64,5 +82,7 @@ def step(
     gradients, norm = tf.clip_by_global_norm(gradients, hyperparameters.clip_norm)
     optimizer.learning_rate.assign(hyperparameters.learning_rate)
     optimizer.epsilon.assign(hyperparameters.epsilon)
+    if optimizer.weight_decay is not None:
+        optimizer.weight_decay.assign(hyperparameters.weight_decay)
     optimizer.apply(gradients, variables)
     return norm

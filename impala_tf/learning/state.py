@@ -5,7 +5,7 @@ Format 2 names a variable by its path, such as `weights/mlp_torso/dense/kernel.1
 weights and statistics, for --init_from. Format 1 named variables by their position; it is still read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
@@ -13,20 +13,27 @@ import numpy as np
 from impala_tf.networks.parts import names_of
 
 FORMAT = 2
-# The variables that Keras' RMSprop keeps for each weight, in its order.
+# The variables that Keras' RMSprop keeps for each weight, in its order. Its Adam keeps both, in the other order.
 ROLES = ("velocity", "momentum")
+# Optimizers whose variables mean the same, so that one can go on where the other was.
+FAMILIES = {"rmsprop": "rmsprop", "adam": "adam", "adamw": "adam"}
 
 
 def optimizer_variables(
     optimizer: keras.optimizers.Optimizer, weights: Sequence[keras.Variable]
 ) -> dict[str, keras.Variable]:
-    """Returns the optimizer's variables for the weights by role and the weight's name: velocity/NAME, momentum/NAME."""
+    """Returns the optimizer's variables for the weights by role and the weight's name: velocity/NAME, momentum/NAME.
+
+    For Adam they include `iterations`, its number of steps.
+    """
     found: dict[str, keras.Variable] = {}
     for role in ROLES:
         # They are in the order of the weights. Their own names are not enough: layers of the same name share them.
         role_variables = [variable for variable in optimizer.variables if variable.name.endswith(f"_{role}")]
         if role_variables:
             found |= zip((f"{role}/{name}" for name in names_of(weights)), role_variables, strict=True)
+    if isinstance(optimizer, keras.optimizers.Adam):
+        found["iterations"] = optimizer.iterations
     return found
 
 
@@ -37,6 +44,30 @@ def arrays_by_part(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     saved = [array for name, array in arrays.items() if name.startswith(("weights/", "statistics/"))]
     return dict(zip(map(str, arrays["parts"]), saved, strict=True))
+
+
+def for_optimizer(
+    arrays: dict[str, np.ndarray], family: str, wanted: Iterable[str]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Leaves out of a checkpoint's arrays in format 2 what another optimizer left in it.
+
+    family: optimizer that is to go on, a value of `FAMILIES`.
+    wanted: names of the variables of the learner that goes on.
+
+    Returns the arrays, and a line for each thing of the optimizer's that did not fit.
+    """
+    saved_family = str(arrays.get("optimizer", "rmsprop"))  # In the beginning there was no other.
+    if saved_family != family:
+        others = {name: array for name, array in arrays.items() if not name.startswith("optimizer/")}
+        return others, [f"the checkpoint has the state of {saved_family}; that of {family} starts anew"]
+    notes = []
+    for role in ROLES:
+        saved, given = (any(name.startswith(f"optimizer/{role}/") for name in names) for names in (arrays, wanted))
+        if given and not saved:
+            notes.append(f"the checkpoint has no {role} of the optimizer; it starts anew")
+        if saved and not given:
+            notes.append(f"the optimizer's {role} in the checkpoint is not used")
+    return arrays, notes
 
 
 def in_format_2(arrays: dict[str, np.ndarray], weight_names: list[str], statistic_names: list[str]) -> dict:

@@ -1,8 +1,9 @@
 """Declares the settings of algorithms/."""
 
 import dataclasses
+import math
 
-from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, at_least, between, setting
+from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, above, at_least, between, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,25 @@ class AlgorithmSettings:
     )
     entropy_cost: float = setting(
         0.001, "Weight of the entropy bonus.", source=f"{PAPER}: 0.01 on Atari", bounds=at_least(0), roles=(COMMON,)
+    )
+    entropy_cost_end_factor: float = setting(
+        1.0,
+        "At the end of --schedule_frames the entropy cost is --entropy_cost times this; it goes there linearly. 1: it "
+        "stays. 0: to 0.",
+        bounds=at_least(0),
+    )
+    target_entropy: float = setting(
+        -math.inf,
+        "After each update the entropy cost grows where the policy's mean entropy is below this, and falls where it is "
+        "above; --entropy_cost is the start. -inf: the entropy cost is not controlled.",
+        "nats",
+        bounds=at_least(-math.inf, infinite=True),
+    )
+    target_entropy_step: float = setting(
+        0.01,
+        "With --target_entropy: how much the logarithm of the entropy cost changes in an update for each nat between "
+        "the mean entropy and the target.",
+        bounds=above(0),
     )
     baseline_cost: float = setting(
         0.5, "Weight of the baseline loss 0.5 (vs - V)^2.", source=f"{PAPER}: 0.5", bounds=at_least(0), roles=(COMMON,)

@@ -1,8 +1,10 @@
 """Some combinations of settings are refused. One table says which."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from impala_tf.settings.learning import schedule_end_frames
 from impala_tf.settings.setting import SettingError, as_text
 from impala_tf.settings.transfer import PARTS, are_parts
 
@@ -92,6 +94,21 @@ CONTRADICTIONS = (
     _not_with_architecture("normalise_observations", ("a3c",)),
     _not_with_architecture("normalise_returns", ("a3c",)),
     _not_with_architecture("centre_frames", ("a3c",)),
+    Contradiction(
+        "weight_decay",
+        lambda c: c.weight_decay > 0 and c.optimizer != "adamw",
+        lambda c: f"does not go with --optimizer={c.optimizer}; give --optimizer=adamw",
+    ),
+    Contradiction(
+        "warmup_frames",
+        lambda c: c.warmup_frames >= schedule_end_frames(c),
+        lambda c: f"must be below {schedule_end_frames(c)}, the frames after which the schedule ends",
+    ),
+    Contradiction(
+        "target_entropy",
+        lambda c: c.target_entropy > -math.inf and c.entropy_cost_end_factor != 1,
+        lambda c: f"does not go with --entropy_cost_end_factor={c.entropy_cost_end_factor}; leave one of them out",
+    ),
     Contradiction(
         "clip_rho_threshold",
         lambda c: c.clip_rho_threshold < c.clip_c_threshold,

@@ -26,7 +26,7 @@ class RunSettings:
     )
     total_environment_frames: int = setting(
         1_000_000,
-        "Budget of the run; the learning rate reaches 0 here.",
+        "Budget of the run; the schedules end here, unless --schedule_frames says otherwise.",
         "environment frames",
         bounds=at_least(1),
         roles=(COMMON,),

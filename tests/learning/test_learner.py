@@ -142,25 +142,6 @@ def test_weights_that_overflow_are_taken_back():
     np.testing.assert_array_equal(learner.agent.flat_weights(), before)
 
 
-def test_hyperparameters_are_inputs_of_the_graph():
-    """Each of them changes the update without a new trace, and the old value gives the old update."""
-    for name, value in dict(
-        learning_rate=1e-4, epsilon=1.0, clip_norm=0.1, entropy_cost=0.5, baseline_cost=0.1
-    ).items():
-        one, other = make_learner(), make_learner()
-        np.testing.assert_array_equal(one.update(make_batch(0), 10).flat_weights, other.update(make_batch(0), 10)[1])
-        call = other._call
-        other.hyperparameters = other.hyperparameters._replace(**{name: value})
-        a, b = one.update(make_batch(1), 10), other.update(make_batch(1), 10)
-        assert np.any(a.flat_weights != b.flat_weights), name
-        assert other._call is call
-        fresh = make_learner(**{name: value})
-        fresh.restore(one.state())  # The same weights, and the setting from the start.
-        other.restore(one.state())
-        a, b = fresh.update(make_batch(2), 10), other.update(make_batch(2), 10)
-        np.testing.assert_array_equal(a.flat_weights, b.flat_weights, err_msg=name)
-
-
 def test_the_learning_rate_falls_linearly():
     learner = make_learner(learning_rate=0.5, total_environment_frames=100, num_action_repeats=2)
     assert learner.learning_rate == 0.5
@@ -186,7 +167,7 @@ def test_the_first_update_learns_from_what_is_normalised(xla):
         norms.append(float(result.metrics[learner.metric_names.index("gradient_norm")]))
     assert norms[0] < 3 * max(norms[1:]), norms
     raw = make_learner(xla=xla).update(batch._replace(env_outputs=rows), 10)
-    assert float(raw.metrics[-1]) > 30 * norms[0]
+    assert float(raw.metrics[learner.metric_names.index("gradient_norm")]) > 30 * norms[0]
 
 
 def test_without_settings_that_normalise_there_are_no_statistics_to_update():

@@ -15,6 +15,10 @@ def of_format_1(optimizer):
     return [v for v in optimizer.variables if v.name != "epsilon"]
 
 
+def by_name(learner):
+    return learner.state()
+
+
 def by_position(learner):
     """The learner's state as the version before named it (format 1)."""
     agent, optimizer = learner.agent, learner.optimizer
@@ -39,10 +43,14 @@ SETTINGS = [
     {"momentum": 0.9},
     {"core": "lstm", "core_size": 4, "momentum": 0.9, "normalise_observations": True, "normalise_returns": True},
 ]
+# Format 1 knew no optimizer but RMSProp.
+SAVED = [
+    (by_name, {"optimizer": "adam"}),
+    *((save, settings) for save in (by_name, by_position) for settings in SETTINGS),
+]
 
 
-@pytest.mark.parametrize("save", [lambda learner: learner.state(), by_position], ids=["by name", "by position"])
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize(("save", "settings"), SAVED)
 def test_restored_it_goes_on_exactly(settings, save):
     learner, other = trained(**settings), make_learner(**settings, seed=2)
     assert other.restore(save(learner)) == []
@@ -101,7 +109,25 @@ def test_another_momentum_is_said():
     assert "no momentum" in note
 
 
-@pytest.mark.parametrize("save", [lambda learner: learner.state(), by_position], ids=["by name", "by position"])
+@pytest.mark.parametrize("save", [by_name, by_position])
+def test_another_optimizers_state_starts_anew(save):
+    learner, adam = trained(), make_learner(optimizer="adam")
+    assert adam.restore(save(learner)) == ["the checkpoint has the state of rmsprop; that of adam starts anew"]
+    np.testing.assert_array_equal(adam.agent.flat_weights(), learner.agent.flat_weights())
+    for ours, fresh in zip(adam.optimizer.variables, make_learner(optimizer="adam").optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), fresh.numpy())
+
+
+def test_adamw_goes_on_where_adam_was():
+    learner, other = trained(optimizer="adam"), make_learner(optimizer="adamw", seed=2)
+    assert other.restore(learner.state()) == []
+    a, b = learner.update(make_batch(3), 10), other.update(make_batch(3), 10)
+    np.testing.assert_array_equal(a.flat_weights, b.flat_weights)
+    (note,) = make_learner().restore(learner.state())
+    assert note == "the checkpoint has the state of adam; that of rmsprop starts anew"
+
+
+@pytest.mark.parametrize("save", [by_name, by_position])
 @pytest.mark.parametrize(
     ("saved", "given"),
     [

@@ -40,6 +40,11 @@ CASES = [
     (A3C | dict(centre_frames=True), f"--centre_frames=true: {LAG}a3c; leave it out"),
     *((dict(init_parts=parts), f"--init_parts={parts}: must be any of torso, core, heads, with commas between them")
       for parts in ("", "torso,", "torso,head", "core,core")),
+    (dict(weight_decay=0.1), "--weight_decay=0.1: does not go with --optimizer=rmsprop; give --optimizer=adamw"),
+    (dict(warmup_frames=1000, schedule_frames=1000), "--warmup_frames=1000: must be below 1000, the frames after which "
+     "the schedule ends"),
+    (dict(target_entropy=0.5, entropy_cost_end_factor=0.0), "--target_entropy=0.5: does not go with "
+     "--entropy_cost_end_factor=0.0; leave one of them out"),
     (dict(clip_rho_threshold=0.5), "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0 (V-trace needs "
      "rho_bar >= c_bar)"),
 ]  # fmt: skip
@@ -68,6 +73,9 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(init_parts="heads,torso"),
         dict(behaviour_spread=True, num_actors=2, behaviour_epsilon=0.1),
         dict(behaviour_spread=True, num_actors=2, behaviour_temperature=2.0),
+        dict(optimizer="adamw", weight_decay=0.1),
+        dict(warmup_frames=999, schedule_frames=1000),
+        dict(target_entropy=-3.0),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),
     ],
     ids=str,

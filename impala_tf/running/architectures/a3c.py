@@ -39,7 +39,7 @@ def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
             run.metrics.add_seconds("environment", actor.environment_secs)
             with timer("gradient"):
                 actor.agent.assign_flat_weights(flat_weights)
-                losses, gradients = worker.gradients(unroll, run.learner.hyperparameters)
+                losses, gradients = worker.gradients(unroll, run.learner.scheduled)
             fresh = batch_statistics(unroll)
             with timer("wait"):
                 lock.acquire()
