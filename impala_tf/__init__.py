@@ -13,20 +13,32 @@ __all__ = ["Config", "SettingError", "train"]
 __version__ = "0.1.0"
 
 
-def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso: Callable | None = None) -> Any:
-    """Trains as `python -m impala_tf.experiment` does, with an environment and a network of your own.
+def train(
+    config: Config,
+    make_env: Callable[..., Any] | None = None,
+    make_torso: Callable | None = None,
+    shape_rewards: Callable | None = None,
+) -> Any:
+    """Trains as `python -m impala_tf.experiment` does, with an environment, a network and rewards of your own.
 
     make_env: function that makes one gymnasium environment; it gets render_mode="rgb_array" when a video is drawn.
         config.env_id is then its name; evaluation in another process needs an id that it can find, such as
         my_module:MyEnv-v0.
     make_torso: function from the observation space to a Keras layer, which maps observations [N, ...] (a nest for Dict
         and Tuple) to features [N, F] float32.
+    shape_rewards: function from a batch of unrolls (`types.Unroll`, [T + 1, B, ...]) to the rewards that are learned
+        from, [T + 1, B] float32, in TensorFlow. Reported returns stay those of the environment. Potentials do not
+        change which policy is best (Ng et al. 1999): r_t + gamma phi_t - phi_{t-1}, with phi 0 after the end:
+
+            rows, phi = unroll.env_outputs, potential(unroll.env_outputs.observation)
+            phi_t = tf.where(rows.terminated, 0.0, phi)
+            return rows.reward + tf.concat([phi[:1] * 0, gamma * phi_t[1:] - phi[:-1]], axis=0)
 
     Returns a `training.Summary`. Raises SettingError for a wrong setting, and exceptions of the environment.
     """
     import gymnasium as gym
 
-    for name, given in (("make_env", make_env), ("make_torso", make_torso)):
+    for name, given in (("make_env", make_env), ("make_torso", make_torso), ("shape_rewards", shape_rewards)):
         if given is not None and not callable(given):
             raise SettingError(f"{name}: must be a function or a class, not a {type(given).__name__}")
     if make_env is not None:
@@ -55,7 +67,7 @@ def train(config: Config, make_env: Callable[..., Any] | None = None, make_torso
 
     warn(f"{config.env_id}; log directory {logdir.path}")
     try:
-        return training.train(config, logdir, make_torso)
+        return training.train(config, logdir, make_torso, shape_rewards)
     except SettingError:
         logdir.remove_if_empty()
         raise

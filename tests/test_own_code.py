@@ -196,7 +196,7 @@ def test_a_wrong_network_leaves_no_log_directory(tmp_path):
     assert (tmp_path / "run").exists(), "it was there before"
 
 
-@pytest.mark.parametrize("name", ["make_env", "make_torso"])
+@pytest.mark.parametrize("name", ["make_env", "make_torso", "shape_rewards"])
 def test_what_is_no_function(name):
     with pytest.raises(SettingError, match=re.escape(f"{name}: must be a function or a class, not a Wrong")):
         impala_tf.train(Config(env_id="Mine-v0"), **{name: Wrong()})

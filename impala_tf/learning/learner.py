@@ -51,9 +51,17 @@ class Learner:
     has_diverged: whether an update was not finite. The weights are then those before it; the optimizer is lost.
     """
 
-    def __init__(self, config: Config, agent: Agent, algorithm: Algorithm, device: str, terms: Sequence[Term] = ()):
+    def __init__(
+        self,
+        config: Config,
+        agent: Agent,
+        algorithm: Algorithm,
+        device: str,
+        terms: Sequence[Term] = (),
+        shape_rewards: Callable[[Unroll], tf.Tensor] | None = None,
+    ):
         self.agent = agent
-        self.objective = Objective(algorithm, agent, terms)
+        self.objective = Objective(algorithm, agent, terms, shape_rewards)
         self.device = device
         self.metric_names = (*self.objective.metric_names, "gradient_norm", "entropy_cost")
         self._controllers = controllers.make_controllers(config, self.metric_names)

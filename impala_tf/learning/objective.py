@@ -1,13 +1,15 @@
 """Computes the losses of a batch of unrolls and their gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from impala_tf.algorithms.transitions import last_actions
+from impala_tf.config import SettingError
 from impala_tf.interfaces import Algorithm, Term
 from impala_tf.networks import Agent
+from impala_tf.support.messages import with_place
 from impala_tf.types import LossCosts, LossInputs, Marks, NetworkOutputs, Unroll
 
 
@@ -27,11 +29,20 @@ class Evaluated(NamedTuple):
 class Objective:
     """The objective is the sum of an algorithm's loss and additional terms, under an agent's weights.
 
+    shape_rewards: function of the same name of `impala_tf.train`; None leaves rewards as they are.
+
     metric_names: names of the metrics, of which the first is the total.
     """
 
-    def __init__(self, algorithm: Algorithm, agent: Agent, terms: Sequence[Term] = ()):
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        agent: Agent,
+        terms: Sequence[Term] = (),
+        shape_rewards: Callable[[Unroll], tf.Tensor] | None = None,
+    ):
         self.algorithm = algorithm
+        self._shape_rewards = shape_rewards
         self._agent = agent
         self._parts: tuple[Algorithm | Term, ...] = (algorithm, *terms)
         self._terms = terms
@@ -39,7 +50,7 @@ class Objective:
 
     def of(self, agent: Agent) -> "Objective":
         """Returns the same objective of another agent's weights."""
-        return Objective(self.algorithm, agent, self._terms)
+        return Objective(self.algorithm, agent, self._terms, self._shape_rewards)
 
     def evaluate(self, batch: Unroll, marks: Marks, costs: LossCosts, target_weights: tf.Tensor | None) -> Evaluated:
         """Computes the objective of a batch [T + 1, B, ...] and its gradients.
@@ -71,6 +82,23 @@ class Objective:
             with agent.with_flat_weights(target_weights):
                 target = NetworkOutputs(*(tf.stop_gradient(x) for x in agent.unroll(*network_inputs)))
         # Networks see rewards as they are; losses see them in units of the task's returns (--normalise_returns).
-        scaled = rows._replace(reward=rows.reward * agent.reward_scale(batch.task))
+        reward = shaped_rewards(self._shape_rewards, batch) if self._shape_rewards else rows.reward
+        scaled = rows._replace(reward=reward * agent.reward_scale(batch.task))
         unroll = batch._replace(env_outputs=scaled)
         return LossInputs(unroll, outputs, target, agent.distribution, costs, marks)
+
+
+def shaped_rewards(shape_rewards: Callable[[Unroll], tf.Tensor], batch: Unroll) -> tf.Tensor:
+    """Returns the rewards [T + 1, B] that the user's function makes of a batch.
+
+    Raises SettingError when it fails or returns anything else.
+    """
+    try:
+        rewards = tf.convert_to_tensor(shape_rewards(batch))
+    except Exception as error:
+        raise SettingError(f"shape_rewards: failed: {with_place(error)}") from error
+    wanted = batch.env_outputs.reward.shape
+    if rewards.dtype != tf.float32 or not wanted.is_compatible_with(rewards.shape):
+        given = f"{rewards.dtype.name} {rewards.shape}"
+        raise SettingError(f"shape_rewards: returned {given}; must be the rewards of all rows, float32 {wanted}")
+    return tf.stop_gradient(rewards)

@@ -97,12 +97,14 @@ def show(run: Run, bar: tqdm.tqdm) -> None:
     bar.update(run.learner.environment_frames - bar.n)
 
 
-def train(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Summary:
+def train(
+    config: Config, logdir: LogDir, make_torso: Callable | None = None, shape_rewards: Callable | None = None
+) -> Summary:
     """Trains until the budget is used, a thread fails, or SIGINT or SIGTERM comes; then saves and exports.
 
     Raises the exception that came first, after saving what had been learned before it.
     """
-    run = connect(config, logdir, make_torso)
+    run = connect(config, logdir, make_torso, shape_rewards)
     logdir.write_settings(config)
     with signals.requests() as request:
         for name, work in architectures.THREADS[config.architecture](run).items():

@@ -28,10 +28,12 @@ from impala_tf.support.messages import warn
 from impala_tf.support.threads import Crew, Slot, Turns
 
 
-def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) -> Run:
+def connect(
+    config: Config, logdir: LogDir, make_torso: Callable | None = None, shape_rewards: Callable | None = None
+) -> Run:
     """Makes and connects all components; resumes from the log directory's newest checkpoint if it has one.
 
-    make_torso: function of the same name of `impala_tf.train`.
+    make_torso, shape_rewards: functions of the same names of `impala_tf.train`.
     """
     spec = environments.spec_for_training(config)
     make_new_agent = functools.partial(
@@ -41,7 +43,7 @@ def connect(config: Config, logdir: LogDir, make_torso: Callable | None = None) 
     with tf.device(device):
         agent = make_new_agent()
         take_weights(config, agent, logdir.start)
-        learner = Learner(config, agent, make_algorithm(config), device)
+        learner = Learner(config, agent, make_algorithm(config), device, shape_rewards=shape_rewards)
     random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)
