@@ -21,7 +21,7 @@ class GradientWorker:
         self._function = tf.function(self._graph, autograph=False, jit_compile=xla)
 
     def gradients(self, groups: Unroll, hyperparameters: Hyperparameters) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Returns (the objective's metrics, a gradient per variable of the agent). groups: a batch in groups."""
+        """Returns (the objective's metrics, a gradient for each variable that learns). groups: a batch in groups."""
         inputs = [*tf.nest.flatten(groups), hyperparameters.as_tensor()]
         if self._call is None:
             self._call = direct_call(lambda *x: self._function(tf.nest.pack_sequence_as(groups, x[:-1]), x[-1]), inputs)

@@ -192,7 +192,7 @@ class Learner:
         return self._step(losses, gradients, Hyperparameters(*tf.unstack(hyperparameters)))
 
     def _step(self, losses: list, gradients: list, hyperparameters: Hyperparameters) -> UpdateResult:
-        norm = optimizers.step(self.optimizer, self.agent.keras_variables, gradients, hyperparameters)
+        norm = optimizers.step(self.optimizer, self.agent.learning_variables, gradients, hyperparameters)
         flat_weights = self.agent.flat_weights()
         # Other metrics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
         total = losses[0]

@@ -17,7 +17,7 @@ class Evaluated(NamedTuple):
     """The objective of a batch is returned as this.
 
     metrics: [] float32 tensors in the order of `Objective.metric_names`.
-    gradients: gradient of the first metric, the total, to each of the agent's variables.
+    gradients: gradient of the first metric, the total, to each of the agent's variables that learn.
     advantage_tm1: [T, B] float32, the algorithm's advantages.
     """
 
@@ -65,7 +65,8 @@ class Objective:
             loss = self.algorithm.loss(inputs)
             terms = [term.loss(inputs) for term in self._terms]
             total = tf.add_n([loss.total, *(term for term, _ in terms)])
-        gradients = tape.gradient(total, self._agent.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        variables = [variable.value for variable in self._agent.learning_variables]
+        gradients = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         metrics = [total]
         for part, values in zip(self._parts, (loss.metrics, *(values for _, values in terms)), strict=True):
             names = type(part).__name__, sorted(values), sorted(part.metric_names)

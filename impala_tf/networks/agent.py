@@ -11,7 +11,7 @@ import tensorflow as tf
 from impala_tf.networks.cores import Core
 from impala_tf.networks.heads import PolicyHead
 from impala_tf.networks.normalisation import ObservationStatistics, ReturnStatistics
-from impala_tf.networks.parts import by_part
+from impala_tf.networks.parts import belongs_to, by_part
 from impala_tf.networks.torsos import dense
 from impala_tf.spaces.distributions import ActionDistribution
 from impala_tf.spaces.observation_spaces import ACTION_MASK, has_mask, leaves, zeros
@@ -43,7 +43,8 @@ class Agent:
     seed: seed of the heads' initial weights.
     observation_statistics, return_statistics: statistics for normalising (`normalisation.py`); None means none.
 
-    keras_variables, variables: the trained weights, as Keras variables and as TensorFlow's.
+    keras_variables, variables: the weights, as Keras variables and as TensorFlow's.
+    learning_variables: those of `keras_variables` that learn; all before `freeze`.
     keras_statistics, statistics: the variables of both statistics, in both forms. They are published, saved and
         exported like weights.
     """
@@ -74,6 +75,7 @@ class Agent:
         self.keras_variables += self._baseline_head.trainable_variables
         self.keras_variables += self._policy_head.free
         self.variables = [v.value for v in self.keras_variables]
+        self.learning_variables = self.keras_variables
         self.keras_statistics = self._statistics_variables()
         self.statistics = [v.value for v in self.keras_statistics]
 
@@ -112,6 +114,15 @@ class Agent:
         parts["returns"] = self._return_statistics.variables if self._return_statistics else []
         names = {id(variable): name for name, variable in by_part(parts).items()}
         return {names[id(variable)]: variable for variable in [*self.keras_variables, *self.keras_statistics]}
+
+    def freeze(self, parts: Sequence[str]) -> None:
+        """Lets the weights of these parts stay as they are (--freeze). parts: any of torso, core and heads."""
+        named = self.variables_by_part()
+        self.learning_variables = [
+            variable
+            for name, variable in list(named.items())[: len(self.keras_variables)]
+            if not belongs_to(name, parts)
+        ]
 
     def initial_state(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """Returns [batch_size, S] float32 zeros, the core state before an episode."""

@@ -9,6 +9,7 @@ from impala_tf.networks.agent import Agent, Trunk
 from impala_tf.networks.cores import make_core
 from impala_tf.networks.encoders import centred_convolutions, make_torso, own_torso
 from impala_tf.networks.normalisation import ObservationStatistics, ReturnStatistics
+from impala_tf.settings.transfer import parts_in
 from impala_tf.spaces import distributions
 from impala_tf.spaces.observation_spaces import without_mask
 
@@ -37,7 +38,7 @@ def make_agent(
             )
         trunks.append(Trunk(torso, make_core(config.core, config.core_size, seed + 50)))
     centred = [centred_convolutions(trunk.torso) for trunk in trunks]
-    return Agent(
+    agent = Agent(
         distributions.for_space(action_space, config.action_bounds, config.action_scale, config.action_scale_init),
         trunks,
         observation_space,
@@ -47,3 +48,5 @@ def make_agent(
         observation_statistics=ObservationStatistics(space, config.normalise_observations, centred),
         return_statistics=ReturnStatistics(num_tasks) if config.normalise_returns else None,
     )
+    agent.freeze(parts_in(config.freeze))
+    return agent

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from impala_tf.settings.learning import schedule_end_frames
 from impala_tf.settings.setting import SettingError, as_text
-from impala_tf.settings.transfer import PARTS, are_parts
+from impala_tf.settings.transfer import PARTS, are_parts, parts_in
 
 
 class Contradiction(NamedTuple):
@@ -45,13 +45,24 @@ def _not_with_architecture(flag: str, architectures: tuple[str, ...]) -> Contrad
     )
 
 
+def _any_of_the_parts(config: Any) -> str:
+    return f"must be any of {', '.join(PARTS)}, with commas between them"
+
+
 # In these architectures actors wait for the update that their unrolls made.
 WAITING = ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
 CONTRADICTIONS = (
+    Contradiction("init_parts", lambda c: not c.init_parts or not are_parts(c.init_parts), _any_of_the_parts),
+    Contradiction("freeze", lambda c: not are_parts(c.freeze), _any_of_the_parts),
     Contradiction(
-        "init_parts",
-        lambda c: not c.init_parts or not are_parts(c.init_parts),
-        lambda c: f"must be any of {', '.join(PARTS)}, with commas between them",
+        "freeze",
+        lambda c: "core" in parts_in(c.freeze) and c.core == "none",
+        lambda c: "the network has no core (--core=none); leave core out",
+    ),
+    Contradiction(
+        "freeze",
+        lambda c: {"torso", "heads"} <= set(parts_in(c.freeze)) and (c.core == "none" or "core" in parts_in(c.freeze)),
+        lambda c: "leaves nothing that learns; name fewer parts",
     ),
     Contradiction(
         "dynamic_batching_min",

@@ -9,7 +9,7 @@ PARTS = ("torso", "core", "heads")  # The network has these parts.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransferSettings:
-    """A run may start from the weights of another run."""
+    """A run may start from the weights of another run, and keep some of them as they are."""
 
     init_from: str = setting(
         "",
@@ -22,6 +22,11 @@ class TransferSettings:
         ",".join(PARTS),
         "Parts of the network that --init_from takes, with the statistics for normalising that belong to them: any of "
         "torso, core and heads, with commas between them.",
+    )
+    freeze: str = setting(
+        "",
+        "Parts of the network that do not learn: any of torso, core and heads, with commas between them. Statistics "
+        "for normalising go on.",
     )
 
 

@@ -45,6 +45,11 @@ CASES = [
      "the schedule ends"),
     (dict(target_entropy=0.5, entropy_cost_end_factor=0.0), "--target_entropy=0.5: does not go with "
      "--entropy_cost_end_factor=0.0; leave one of them out"),
+    *((dict(freeze=parts), f"--freeze={parts}: must be any of torso, core, heads, with commas between them")
+      for parts in ("torso,", "head", "torso,torso")),
+    (dict(freeze="core"), "--freeze=core: the network has no core (--core=none); leave core out"),
+    (dict(freeze="heads,torso"), "--freeze=heads,torso: leaves nothing that learns; name fewer parts"),
+    (dict(freeze="heads,core,torso", core="gru"), "--freeze=heads,core,torso: leaves nothing that learns; name fewer"),
     (dict(clip_rho_threshold=0.5), "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0 (V-trace needs "
      "rho_bar >= c_bar)"),
 ]  # fmt: skip
@@ -76,6 +81,8 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(optimizer="adamw", weight_decay=0.1),
         dict(warmup_frames=999, schedule_frames=1000),
         dict(target_entropy=-3.0),
+        dict(freeze="torso,heads", core="gru"),
+        dict(freeze="core,heads", core="gru"),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),
     ],
     ids=str,
