@@ -13,6 +13,7 @@ from impala_tf.settings.experience import ExperienceSettings
 from impala_tf.settings.learning import LEARNING_RATE_SETTINGS, LearningSettings, learning_rate_factor
 from impala_tf.settings.network import NetworkSettings
 from impala_tf.settings.record import RecordSettings
+from impala_tf.settings.replay import ReplaySettings
 from impala_tf.settings.run import RunSettings
 from impala_tf.settings.setting import ENVIRONMENT, NETWORK, SettingError, as_text, checked
 from impala_tf.settings.spaces import SpaceSettings
@@ -39,6 +40,7 @@ class Config(
     EnvironmentSettings,
     ActingSettings,
     ExperienceSettings,
+    ReplaySettings,
     SpaceSettings,
     NetworkSettings,
     TransferSettings,

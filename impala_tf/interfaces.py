@@ -66,6 +66,9 @@ class Source(Protocol):
     def next(self) -> Any:
         """Returns the next `experience.source.Batch`: unrolls in groups, and the statistics of those that are fresh."""
 
+    def has_next(self) -> bool:
+        """Returns whether `next` has not to wait."""
+
 
 class Algorithm(Protocol):
     """An algorithm is a pure loss, what it needs and what it reports. It knows no network, optimizer or thread.

@@ -12,8 +12,6 @@ from impala_tf.config import Config, SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.evaluator import Evaluator
-from impala_tf.experience.source import QueueSource
-from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.weights import WeightStore
 from impala_tf.learning.devices import default_device
 from impala_tf.learning.learner import Learner
@@ -21,8 +19,9 @@ from impala_tf.networks import Agent, make_agent
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
-from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, unroll_spec_of, unrolls_at_once
+from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, unroll_spec_of
 from impala_tf.running.run import Run
+from impala_tf.running.sources import make_queue, make_source
 from impala_tf.running.start import take_weights
 from impala_tf.support.messages import warn
 from impala_tf.support.threads import Crew, Slot, Turns
@@ -55,7 +54,7 @@ def connect(
         checkpoints.saved(learner.updates)
 
     unroll_spec = unroll_spec_of(learner.agent, config.unroll_length)
-    queue = UnrollQueue(unroll_spec, config.batch_size, unrolls_at_once(config), config.queue_capacity)
+    queue = make_queue(config, unroll_spec)
     weights = WeightStore(config.policy_lag)
     num_at_once = concurrent_actors(config, spec.vectorization)
     graph_of = make_acting_graphs(config, make_new_agent, weights, unroll_spec)
@@ -73,7 +72,7 @@ def connect(
         learner=learner,
         weights=weights,
         queue=queue,
-        source=QueueSource(queue, metrics.timer),
+        source=make_source(config, queue, random, metrics.timer),
         staged=staged,
         actors=actors,
         turns=Turns(num_at_once),

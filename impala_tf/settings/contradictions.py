@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from impala_tf.settings.learning import schedule_end_frames
+from impala_tf.settings.replay import num_replayed
 from impala_tf.settings.setting import SettingError, as_text
 from impala_tf.settings.transfer import PARTS, are_parts, parts_in
 
@@ -35,6 +36,17 @@ def _learning_actors(config: Any) -> int:
 def _unrolls(config: Any) -> int:
     """Counts the unrolls in one batch where actors wait for the update."""
     return _learning_actors(config) * config.num_envs_per_actor
+
+
+def _batch_size(config: Any) -> int:
+    """Returns the batch that has the unrolls of actors that wait for the update, and the replayed ones."""
+    return round(_unrolls(config) / (1 - config.replay_fraction)) if config.replay_fraction < 1 else _unrolls(config)
+
+
+def _is_whole(config: Any) -> bool:
+    """Returns whether a batch has whole numbers of fresh and of replayed unrolls."""
+    exact = config.batch_size * config.replay_fraction
+    return abs(exact - num_replayed(config)) < 0.001 and num_replayed(config) < config.batch_size
 
 
 def _not_with_architecture(flag: str, architectures: tuple[str, ...]) -> Contradiction:
@@ -93,12 +105,26 @@ CONTRADICTIONS = (
     ),
     Contradiction(
         "batch_size",
-        lambda c: c.architecture in WAITING and c.batch_size != _unrolls(c),
+        lambda c: c.architecture in WAITING and c.batch_size - num_replayed(c) != _unrolls(c),
         lambda c: (
             f"{c.architecture} learns from the {_unrolls(c)} unrolls of {_learning_actors(c)} x "
-            f"{c.num_envs_per_actor} environments at once; give --batch_size={_unrolls(c)}"
+            f"{c.num_envs_per_actor} environments at once; give --batch_size={_batch_size(c)}"
         ),
     ),
+    Contradiction(
+        "replay_fraction",
+        lambda c: c.replay_fraction > 0 and not _is_whole(c),
+        lambda c: (
+            f"must be one of 0, 1 / {c.batch_size}, 2 / {c.batch_size}, ..., {c.batch_size - 1} / {c.batch_size}, so "
+            f"that a batch (--batch_size={c.batch_size}) has whole unrolls of both kinds"
+        ),
+    ),
+    Contradiction(
+        "replay_capacity",
+        lambda c: c.replay_fraction > 0 and c.replay_capacity < c.batch_size - num_replayed(c),
+        lambda c: f"must be at least {c.batch_size - num_replayed(c)}, the unrolls that are new in each batch",
+    ),
+    _not_with_architecture("replay_fraction", ("a3c",)),
     _not_with_architecture("policy_lag", WAITING),
     _not_with_architecture("envs_per_step", WAITING),
     _not_with_architecture("dynamic_batching", ("a2c_sync_step", "a3c")),

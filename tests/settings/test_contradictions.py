@@ -38,6 +38,13 @@ CASES = [
     (A3C | dict(normalise_observations=True), f"--normalise_observations=true: {LAG}a3c; leave it out"),
     (A3C | dict(normalise_returns=True), f"--normalise_returns=true: {LAG}a3c; leave it out"),
     (A3C | dict(centre_frames=True), f"--centre_frames=true: {LAG}a3c; leave it out"),
+    (TRAJECTORY | dict(replay_fraction=0.5), "--batch_size=16: a2c_sync_trajectory learns from the 16 unrolls of 2 x 8 "
+     "environments at once; give --batch_size=32"),
+    (dict(replay_fraction=0.3), "--replay_fraction=0.3: must be one of 0, 1 / 32, 2 / 32, ..., 31 / 32, so that a "
+     "batch (--batch_size=32) has whole unrolls of both kinds"),
+    (dict(replay_fraction=1.0), "--replay_fraction=1.0: must be one of 0, 1 / 32"),
+    (dict(replay_fraction=0.5, replay_capacity=15), "--replay_capacity=15: must be at least 16, the unrolls that are "),
+    (A3C | dict(batch_size=16, replay_fraction=0.5), f"--replay_fraction=0.5: {LAG}a3c"),
     *((dict(init_parts=parts), f"--init_parts={parts}: must be any of torso, core, heads, with commas between them")
       for parts in ("", "torso,", "torso,head", "core,core")),
     (dict(weight_decay=0.1), "--weight_decay=0.1: does not go with --optimizer=rmsprop; give --optimizer=adamw"),
@@ -76,6 +83,9 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(dynamic_batching=True, dynamic_batching_max=9, envs_per_step=9),
         dict(envs_per_step=64, policy_lag=3),
         dict(init_parts="heads,torso"),
+        dict(replay_fraction=0.875, replay_capacity=4),
+        dict(replay_fraction=0.3333, batch_size=3),
+        TRAJECTORY | dict(batch_size=32, replay_fraction=0.5),
         dict(behaviour_spread=True, num_actors=2, behaviour_epsilon=0.1),
         dict(behaviour_spread=True, num_actors=2, behaviour_temperature=2.0),
         dict(optimizer="adamw", weight_decay=0.1),
