@@ -97,10 +97,12 @@ class LossCosts(NamedTuple):
 
     entropy: [] float32, weight of the entropy bonus (--entropy_cost).
     baseline: [] float32, weight of the baseline loss (--baseline_cost).
+    kl: [] float32, weight of KL(reference policy || pi), for algorithms that have one (--kl_cost).
     """
 
     entropy: Array
     baseline: Array
+    kl: Array
 
 
 class Marks(NamedTuple):

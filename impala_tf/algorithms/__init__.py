@@ -3,12 +3,17 @@
 from collections.abc import Callable
 
 from impala_tf.algorithms.impala import Impala
+from impala_tf.algorithms.surrogate import Impact, Ppo
 from impala_tf.config import Config
 from impala_tf.interfaces import Algorithm
 from impala_tf.support.own_code import own_function
 
 # Each value makes an algorithm from the settings.
-ALGORITHMS: dict[str, Callable[[Config], Algorithm]] = {"impala": Impala.from_config}
+ALGORITHMS: dict[str, Callable[[Config], Algorithm]] = {
+    "impala": Impala.from_config,
+    "impact": Impact.from_config,
+    "ppo": Ppo.from_config,
+}
 
 
 def make_algorithm(config: Config) -> Algorithm:

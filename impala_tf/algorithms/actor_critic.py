@@ -1,7 +1,7 @@
 """Has what IMPALA, IMPACT and PPO share: a policy loss on advantages, a baseline on V-trace, and an entropy bonus."""
 
 import dataclasses
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import tensorflow as tf
 
@@ -31,6 +31,7 @@ class ActorCritic:
 
     The fields are settings of the same names. A subclass defines `correction`, `advantages` and `policy_loss`.
 
+    default_needs: declaration of what the algorithm needs where the settings are 0.
     metric_names: names of the metrics. policy_gradient, baseline and entropy are the terms of the loss, each the *sum*
         over T and B of the valid steps (caption of table D.1). mean_entropy is the mean entropy of the policy over
         the valid steps, nats. The others are fields of `losses.RatioStatistics` of pi / mu.
@@ -44,8 +45,12 @@ class ActorCritic:
     clip_pg_rho_threshold: float = 1.0
     vtrace_lambda: float = 1.0
     normalise_advantages: bool = False
+    buffer_batches: int = 0
+    batch_uses: int = 0
+    minibatches: int = 0
 
-    metric_names = (
+    default_needs: ClassVar[Needs] = Needs()
+    metric_names: ClassVar[tuple[str, ...]] = (
         "policy_gradient",
         "baseline",
         "entropy",
@@ -62,7 +67,9 @@ class ActorCritic:
 
     @property
     def needs(self) -> Needs:
-        return Needs()
+        """Returns `default_needs`, with those that were given."""
+        given = dict(buffer_batches=self.buffer_batches, batch_uses=self.batch_uses, minibatches=self.minibatches)
+        return self.default_needs._replace(**{name: value for name, value in given.items() if value})
 
     def correction(self, log_probs: LogProbs) -> tf.Tensor:
         """Returns the log importance ratios [T, B] float32 by which V-trace corrects the returns."""
@@ -72,8 +79,10 @@ class ActorCritic:
         """Returns the advantages [T, B] float32 of the policy loss."""
         raise NotImplementedError
 
-    def policy_loss(self, log_probs: LogProbs, advantage_tm1: tf.Tensor) -> tf.Tensor:
-        """Returns the policy's loss of each step, [T, B] float32."""
+    def policy_loss(
+        self, inputs: LossInputs, steps: Transitions, log_probs: LogProbs, advantage_tm1: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns the policy's loss of each step, [T, B] float32, and the subclass's own metrics."""
         raise NotImplementedError
 
     def loss(self, inputs: LossInputs) -> Loss:
@@ -87,14 +96,14 @@ class ActorCritic:
             reward_clipping=self.reward_clipping,
             bootstrap_at_time_limits=self.bootstrap_at_time_limits,
         )
-        distribution = inputs.distribution
         log_probs = self._log_probs(inputs, steps)
         returns = self._returns(steps, log_probs)
         advantage_tm1 = tf.stop_gradient(self.advantages(returns, steps))
         scaled_tm1 = losses.normalised(advantage_tm1, steps.valid_tm1) if self.normalise_advantages else advantage_tm1
-        entropy_tm1 = distribution.entropy(steps.parameters_tm1)
+        policy_tm1, own_metrics = self.policy_loss(inputs, steps, log_probs, scaled_tm1)
+        entropy_tm1 = inputs.distribution.entropy(steps.parameters_tm1)
 
-        policy = losses.weighted_sum(self.policy_loss(log_probs, scaled_tm1), steps.weight_tm1)
+        policy = losses.weighted_sum(policy_tm1, steps.weight_tm1)
         baseline_tm1 = losses.baseline_loss(returns.vs_tm1, steps.value_tm1)
         baseline = inputs.costs.baseline * losses.weighted_sum(baseline_tm1, steps.weight_tm1)
         entropy = inputs.costs.entropy * losses.masked_sum(losses.entropy_loss(entropy_tm1), steps.fresh_tm1)
@@ -107,7 +116,7 @@ class ActorCritic:
             *losses.ratio_statistics(log_rho_tm1, steps.valid_tm1, self.clip_rho_threshold),
         )
         named = dict(zip(ActorCritic.metric_names, metrics, strict=True))
-        return Loss(policy + baseline + entropy, advantage_tm1, named)
+        return Loss(policy + baseline + entropy, advantage_tm1, named | own_metrics)
 
     def _log_probs(self, inputs: LossInputs, steps: Transitions) -> LogProbs:
         def log_prob(parameters_tm1: tf.Tensor) -> tf.Tensor:

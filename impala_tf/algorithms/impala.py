@@ -8,6 +8,7 @@ from impala_tf.algorithms import losses
 from impala_tf.algorithms.actor_critic import ActorCritic, LogProbs
 from impala_tf.algorithms.transitions import Transitions
 from impala_tf.algorithms.vtrace import VTraceReturns
+from impala_tf.types import LossInputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,5 +21,7 @@ class Impala(ActorCritic):
     def advantages(self, returns: VTraceReturns, steps: Transitions) -> tf.Tensor:
         return returns.pg_advantage_tm1
 
-    def policy_loss(self, log_probs: LogProbs, advantage_tm1: tf.Tensor) -> tf.Tensor:
-        return losses.policy_gradient_loss(log_probs.policy, advantage_tm1)
+    def policy_loss(
+        self, inputs: LossInputs, steps: Transitions, log_probs: LogProbs, advantage_tm1: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        return losses.policy_gradient_loss(log_probs.policy, advantage_tm1), {}

@@ -22,6 +22,17 @@ def policy_gradient_loss(log_prob_tm1: tf.Tensor, advantage_tm1: tf.Tensor) -> t
     return -log_prob_tm1 * tf.stop_gradient(advantage_tm1)
 
 
+def clipped_surrogate_loss(log_ratio_tm1: tf.Tensor, advantage_tm1: tf.Tensor, clip_ratio: float) -> tf.Tensor:
+    """Returns -min(r A, clip(r, 1 - eps, 1 + eps) A), [T, B] float32 (Schulman et al. 2017, equation 7).
+
+    log_ratio_tm1: [T, B] float32, log r. clip_ratio: eps. No gradient flows into the advantages.
+    """
+    advantage_tm1 = tf.stop_gradient(advantage_tm1)
+    ratio_tm1 = tf.exp(log_ratio_tm1)
+    clipped_tm1 = tf.clip_by_value(ratio_tm1, 1.0 - clip_ratio, 1.0 + clip_ratio)
+    return -tf.minimum(ratio_tm1 * advantage_tm1, clipped_tm1 * advantage_tm1)
+
+
 def baseline_loss(vs_tm1: tf.Tensor, value_tm1: tf.Tensor) -> tf.Tensor:
     """Returns 0.5 (vs - V)^2, [T, B] float32. The 0.5 comes on top of --baseline_cost, as in the released code."""
     return 0.5 * tf.square(tf.stop_gradient(vs_tm1) - value_tm1)

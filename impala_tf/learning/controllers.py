@@ -14,6 +14,7 @@ from impala_tf.learning.optimizers import Hyperparameters
 
 # The entropy cost stays within these bounds under --target_entropy.
 MIN_ENTROPY_COST, MAX_ENTROPY_COST = 1e-6, 1.0
+MIN_KL_COST, MAX_KL_COST = 1e-6, 1e3  # The cost of the KL stays within these bounds under --kl_target.
 MAX_GAP = 1.0  # A difference of more nats counts as this, so that no update changes the cost by much.
 
 
@@ -58,6 +59,26 @@ class TargetEntropy(NamedTuple):
         return min(max(value * math.exp(self.step * gap), MIN_ENTROPY_COST), MAX_ENTROPY_COST)
 
 
+class TargetKl(NamedTuple):
+    """This controller keeps the divergence of the policy from its reference near --kl_target by the cost of the KL.
+
+    The cost is multiplied by 1.5 where the divergence is more than twice the target, and by 0.5 where it is less than
+    half of it (RLlib's IMPACT). A cost of 0 stays 0.
+
+    target: target, nats.
+    """
+
+    target: float
+    flag: str = "kl_target"
+    controls: str = "kl_cost"
+    metric: str = "kl"
+
+    def next_value(self, value: float, measured: float) -> float:
+        if measured > 2.0 * self.target:
+            return min(value * 1.5, MAX_KL_COST)
+        return max(value * 0.5, MIN_KL_COST) if value and measured < 0.5 * self.target else value
+
+
 def make_controllers(config: Config, metric_names: Sequence[str]) -> list[Controller]:
     """Makes the controllers that the settings ask for.
 
@@ -68,6 +89,8 @@ def make_controllers(config: Config, metric_names: Sequence[str]) -> list[Contro
     controllers: list[Controller] = []
     if config.target_entropy > -math.inf:
         controllers.append(TargetEntropy(config.target_entropy, config.target_entropy_step))
+    if config.kl_target:
+        controllers.append(TargetKl(config.kl_target))
     for controller in controllers:
         if controller.metric not in metric_names:
             raise SettingError(

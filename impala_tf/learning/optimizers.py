@@ -23,10 +23,11 @@ class Hyperparameters(NamedTuple):
     entropy_cost: float
     baseline_cost: float
     weight_decay: float
+    kl_cost: float
 
     @property
     def costs(self) -> LossCosts:
-        return LossCosts(entropy=self.entropy_cost, baseline=self.baseline_cost)
+        return LossCosts(entropy=self.entropy_cost, baseline=self.baseline_cost, kl=self.kl_cost)
 
     def as_tensor(self) -> tf.Tensor:
         """Returns [number of fields] float32. `Hyperparameters(*tf.unstack(tensor))` is the inverse."""

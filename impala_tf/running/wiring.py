@@ -20,6 +20,7 @@ from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
 from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, unroll_spec_of
+from impala_tf.running.needs import check_needs
 from impala_tf.running.run import Run
 from impala_tf.running.sources import make_queue, make_source
 from impala_tf.running.start import take_weights
@@ -39,10 +40,12 @@ def connect(
         make_agent, config, spec.observation_space, spec.action_space, make_torso, len(spec.tasks)
     )
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
+    algorithm = make_algorithm(config)
+    check_needs(config, algorithm.needs)
     with tf.device(device):
         agent = make_new_agent()
         take_weights(config, agent, logdir.start)
-        learner = Learner(config, agent, make_algorithm(config), device, shape_rewards=shape_rewards)
+        learner = Learner(config, agent, algorithm, device, shape_rewards=shape_rewards)
     random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)
@@ -72,7 +75,7 @@ def connect(
         learner=learner,
         weights=weights,
         queue=queue,
-        source=make_source(config, queue, random, metrics.timer),
+        source=make_source(config, queue, algorithm.needs, random, metrics.timer),
         staged=staged,
         actors=actors,
         turns=Turns(num_at_once),

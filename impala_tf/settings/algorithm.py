@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from impala_tf.settings.setting import CODE, COMMON, NETWORK, PAPER, above, at_least, between, setting
+from impala_tf.settings.setting import CODE, COMMON, IMPACT, NETWORK, PAPER, PPO, above, at_least, between, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,10 +12,13 @@ class AlgorithmSettings:
 
     algorithm: str = setting(
         "impala",
-        "The loss. impala: policy gradient and baseline on V-trace. module:function: your own, from the settings to an "
-        "`Algorithm` (impala_tf/interfaces.py).",
-        source=PAPER,
-        choices=("module:function", "impala"),
+        "The loss. impala: policy gradient and baseline on V-trace. impact: the clipped surrogate against a target "
+        "network, from a circular buffer of batches. ppo: the clipped surrogate against the policy that acted, for "
+        "--architecture=a2c_sync_trajectory. module:function: your own, from the settings to an `Algorithm` "
+        "(impala_tf/interfaces.py).",
+        source=f"{PAPER}; {IMPACT}; {PPO}",
+        choices=("module:function", "impala", "impact", "ppo"),
+        roles=(COMMON,),
     )
     discounting: float = setting(
         0.99, "Discount gamma, per agent step.", source=f"{PAPER}: 0.99", bounds=between(0, 1), roles=(COMMON,)
@@ -75,6 +78,38 @@ class AlgorithmSettings:
         "Clips rho in the policy gradient; inf: no clipping.",
         source=f"{CODE}: 1",
         bounds=at_least(0, infinite=True),
+    )
+    clip_ratio: float = setting(
+        0.2,
+        "impact, ppo: the surrogate clips the ratio of the policy and its reference to 1 +- this.",
+        source=f"{PPO}: 0.2; {IMPACT}: 0.2 to 0.4",
+        bounds=above(0),
+    )
+    kl_cost: float = setting(
+        0.0,
+        "impact, ppo: weight of KL(reference policy || policy) in the loss.",
+        source="RLlib's IMPACT: 1 on MuJoCo",
+        bounds=at_least(0),
+    )
+    kl_target: float = setting(
+        0.0,
+        "impact, ppo: adapt --kl_cost so that the mean of KL(reference policy || policy) is near this; 0: off.",
+        "nats",
+        f"{IMPACT}: 0.04 on MuJoCo",
+        bounds=at_least(0),
+    )
+    impact_beta: float = setting(
+        0.5,
+        "impact: the reference is max(target, beta mu), with the policy mu that acted.",
+        source=f"{IMPACT}: 0.5",
+        bounds=between(1e-6, 1),
+    )
+    target_update_period: int = setting(
+        0,
+        "impact: updates between copies of the weights to the target network; 0: one round of the buffer, N K M.",
+        "updates",
+        f"{IMPACT}: N K",
+        bounds=at_least(0),
     )
     normalise_advantages: bool = setting(
         False,

@@ -147,6 +147,11 @@ CONTRADICTIONS = (
         lambda c: f"does not go with --entropy_cost_end_factor={c.entropy_cost_end_factor}; leave one of them out",
     ),
     Contradiction(
+        "kl_target",
+        lambda c: c.kl_target > 0 and c.kl_cost == 0,
+        lambda c: "adapts --kl_cost, which must be above 0 at the start; give --kl_cost=1",
+    ),
+    Contradiction(
         "clip_rho_threshold",
         lambda c: c.clip_rho_threshold < c.clip_c_threshold,
         lambda c: f"must be at least --clip_c_threshold={c.clip_c_threshold} (V-trace needs rho_bar >= c_bar)",

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from impala_tf.settings.setting import CODE, COMMON, PAPER, at_least, setting
+from impala_tf.settings.setting import CODE, COMMON, IMPACT, PAPER, PPO, at_least, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,25 @@ class ExperienceSettings:
         "one batch.",
         "unrolls",
         f"{CODE}: 1",
+        bounds=at_least(0),
+    )
+    buffer_batches: int = setting(
+        0,
+        "N, batches in the circular buffer from which the learner draws; 0: the algorithm's, 4 for impact, else 1.",
+        "batches",
+        f"{IMPACT}: 4 for discrete actions, 16 for continuous ones",
+        bounds=at_least(0),
+    )
+    batch_uses: int = setting(
+        0,
+        "K, times that a batch is learned from; 0: the algorithm's, 2 for impact, 4 for ppo, else 1.",
+        source=f"{IMPACT}: 2 for discrete actions, 20 for continuous ones; {PPO}: 3 on Atari, 10 on MuJoCo",
+        bounds=at_least(0),
+    )
+    minibatches: int = setting(
+        0,
+        "M, parts into which a batch is cut by unrolls, with an update each; 0: the algorithm's, 4 for ppo, else 1.",
+        source=f"{PPO}: 4 on Atari, 32 on MuJoCo",
         bounds=at_least(0),
     )
     policy_lag: int = setting(

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 PAPER = "Espeholt et al. 2018"
 CODE = "google-deepmind/scalable_agent"
+IMPACT = "Luo et al. 2020"
+PPO = "Schulman et al. 2017"
 OWN = "module:function"  # This choice stands for any module:function of the user's.
 
 # A setting may have these roles.

@@ -13,6 +13,7 @@ TRAJECTORY = A2C | dict(architecture="a2c_sync_trajectory")
 A3C = A2C | dict(architecture="a3c", batch_size=8)
 LAG = "does not go with --architecture="
 CASES = [
+    (dict(kl_target=0.1), "--kl_target=0.1: adapts --kl_cost, which must be above 0 at the start; give --kl_cost=1"),
     (dict(dynamic_batching_min=9, dynamic_batching_max=8), "--dynamic_batching_min=9: must be at most "
      "--dynamic_batching_max=8"),
     (dict(dynamic_batching=True, dynamic_batching_max=8), "--dynamic_batching_max=8: must be at least "

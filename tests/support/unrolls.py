@@ -83,7 +83,7 @@ def loss_inputs(unroll, outputs, distribution, config, **fields):
         outputs=NetworkOutputs(*outputs),
         target=None,
         distribution=distribution,
-        costs=LossCosts(entropy=config.entropy_cost, baseline=config.baseline_cost),
+        costs=LossCosts(entropy=config.entropy_cost, baseline=config.baseline_cost, kl=config.kl_cost),
         marks=all_fresh(unroll.task.shape[0]),
     )
     return LossInputs(**(inputs | fields))
