@@ -5,7 +5,15 @@ import pytest
 
 from impala_tf.config import SettingError
 from impala_tf.learning import controllers
-from impala_tf.learning.controllers import MAX_ENTROPY_COST, MIN_ENTROPY_COST, TargetEntropy, adapt
+from impala_tf.learning.controllers import (
+    MAX_ENTROPY_COST,
+    MAX_KL_COST,
+    MIN_ENTROPY_COST,
+    MIN_KL_COST,
+    TargetEntropy,
+    TargetKl,
+    adapt,
+)
 from impala_tf.learning.optimizers import hyperparameters_of, scheduled
 from tests.support.unrolls import make_batch, make_learner
 
@@ -72,3 +80,14 @@ def test_an_algorithm_without_the_metric_is_refused():
     with pytest.raises(SettingError, match=r"^--target_entropy=0\.5: needs the metric mean_entropy") as error:
         controllers.make_controllers(config, ("total",))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cost", "measured", "following"),
+    [
+        (1.0, 0.09, 1.5), (1.0, 0.079, 1.0), (1.0, 0.021, 1.0), (1.0, 0.019, 0.5), (0.0, 0.001, 0.0),
+        (MAX_KL_COST, 1.0, MAX_KL_COST), (MIN_KL_COST, 0.0, MIN_KL_COST),
+    ],
+)  # fmt: skip
+def test_the_cost_of_the_divergence_is_adapted_outside_of_half_and_twice_the_target(cost, measured, following):
+    assert TargetKl(target=0.04).next_value(cost, measured) == following
