@@ -48,7 +48,7 @@ class PolicyStep(NamedTuple):
 
     action: [B, ...] in the action space's dtype, sampled from the policy.
     parameters: [B, P] float32, parameters of the action distribution (logits for discrete actions).
-    baseline: [B] float32, the value estimate V.
+    baseline: [B] float32, the value estimate V; with --popart and K tasks [B, K], a V of each task.
     core_state: [B, S] float32, state after this row; S is 0 for a network without a core.
     """
 
@@ -141,11 +141,13 @@ class Loss(NamedTuple):
     total: [] float32, the loss, which the learner differentiates.
     advantage_tm1: [T, B] float32, advantages of the steps; no gradient flows into them.
     metrics: scalars, float32, by the names in `Algorithm.metric_names`.
+    vs_tm1: [T, B] float32, targets of the baseline, which --popart needs; None for an algorithm without them.
     """
 
     total: Array
     advantage_tm1: Array
     metrics: dict[str, Array]
+    vs_tm1: Array | None = None
 
 
 class Needs(NamedTuple):

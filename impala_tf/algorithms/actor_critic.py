@@ -116,7 +116,7 @@ class ActorCritic:
             *losses.ratio_statistics(log_rho_tm1, steps.valid_tm1, self.clip_rho_threshold),
         )
         named = dict(zip(ActorCritic.metric_names, metrics, strict=True))
-        return Loss(policy + baseline + entropy, advantage_tm1, named | own_metrics)
+        return Loss(policy + baseline + entropy, advantage_tm1, named | own_metrics, returns.vs_tm1)
 
     def _log_probs(self, inputs: LossInputs, steps: Transitions) -> LogProbs:
         def log_prob(parameters_tm1: tf.Tensor) -> tf.Tensor:

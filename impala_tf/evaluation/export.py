@@ -86,6 +86,8 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     seed: [2] int32) -> action, greedy_action: [B, ...], policy_parameters: [B, P], baseline: [B], core_state: [B, S],
     environment_action, greedy_environment_action: [B, ...].
 
+    With --popart the baseline is in units of the rewards; with --popart and K tasks it is [B, K], one of each task.
+
     The parts of a Dict or Tuple observation are inputs of their own, observation_NAME. `action` is sampled by the seed.
     It is given back as `last_action`; `environment_action` is for the environment's step: for a Box the action within
     its bounds, for a Tuple or Dict one flat vector, for other spaces the same as `action`.

@@ -62,7 +62,7 @@ def record(agent: Player, config: Config, task: int, seed: int, greedy: bool, pa
     import imageio.v2 as imageio
 
     environment = _make_environment(config, task, seed)
-    panel = Panel(environment.action_space, environment.action_names)
+    panel = Panel(environment.action_space, environment.action_names, task)
     fps = environment.frames_per_sec / config.num_action_repeats
     if path.suffix == ".gif":
         writer = imageio.get_writer(path, mode="I", duration=1000 / fps, loop=0)
@@ -85,11 +85,13 @@ class Panel:
     the action that is taken.
 
     action_names: names in the order of the policy's logits; an empty list means that numbers are drawn.
+    task: index of the task whose baseline is drawn, for an agent that has one of each task.
     """
 
-    def __init__(self, action_space: gym.Space, action_names: list[str]):
+    def __init__(self, action_space: gym.Space, action_names: list[str], task: int = 0):
         self._start = int(action_space.start) if isinstance(action_space, gym.spaces.Discrete) else None
         self._names = action_names
+        self._task = task
         self._values: list[float] = []
         self._rewards: list[float] = []
 
@@ -98,7 +100,8 @@ class Panel:
 
         prefix: "greedy_" or "", beginning of the name of the action that is taken.
         """
-        self._values.append(float(step["baseline"][0]))
+        values = np.ravel(step["baseline"][0])
+        self._values.append(float(values[self._task if len(values) > 1 else 0]))
         self._rewards.append(float(row.reward[0]))
         self._return, self._steps = float(row.episode_return[0]), int(row.episode_steps[0])
         self._parameters = step["policy_parameters"].numpy()[0].astype(np.float64)

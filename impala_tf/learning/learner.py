@@ -177,7 +177,11 @@ class Learner:
         inputs = Hyperparameters(*tf.unstack(hyperparameters))
         evaluated = self.objective.evaluate(batch, marks, inputs.costs, targets[0] if targets else None)
         self._update_observation_statistics(batch, tf.logical_not(is_first))
-        result = self._step(evaluated.metrics, evaluated.gradients, inputs)
+
+        def update_value_statistics() -> None:
+            self.agent.update_value_statistics(evaluated.vs_tm1, rows, batch.task)
+
+        result = self._step(evaluated.metrics, evaluated.gradients, inputs, update_value_statistics)
         return result._replace(advantage_tm1=evaluated.advantage_tm1)
 
     def _update_observation_statistics(self, batch: Unroll, condition: tf.Tensor) -> None:
@@ -191,8 +195,14 @@ class Learner:
     def _apply_graph(self, losses: list, gradients: list, hyperparameters: tf.Tensor) -> UpdateResult:
         return self._step(losses, gradients, Hyperparameters(*tf.unstack(hyperparameters)))
 
-    def _step(self, losses: list, gradients: list, hyperparameters: Hyperparameters) -> UpdateResult:
+    def _step(
+        self, losses: list, gradients: list, hyperparameters: Hyperparameters, after: Callable[[], None] = lambda: None
+    ) -> UpdateResult:
+        """Takes a step along the gradients. after: function that is called after the step, before weights are read."""
         norm = optimizers.step(self.optimizer, self.agent.learning_variables, gradients, hyperparameters)
+        # Deviation: Hessel et al. 2018 update PopArt's statistics before the loss, for which the network would be
+        # computed twice. Here the loss sees statistics of the batches before it; the rest of the order is the same.
+        after()
         flat_weights = self.agent.flat_weights()
         # Other metrics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
         total = losses[0]

@@ -19,11 +19,13 @@ class Evaluated(NamedTuple):
     metrics: [] float32 tensors in the order of `Objective.metric_names`.
     gradients: gradient of the first metric, the total, to each of the agent's variables that learn.
     advantage_tm1: [T, B] float32, the algorithm's advantages.
+    vs_tm1: [T, B] float32, the algorithm's targets of the baseline; None for one without them.
     """
 
     metrics: list[tf.Tensor]
     gradients: list[tf.Tensor]
     advantage_tm1: tf.Tensor
+    vs_tm1: tf.Tensor | None
 
 
 class Objective:
@@ -63,6 +65,11 @@ class Objective:
         with tf.GradientTape() as tape:
             inputs = self._inputs(batch, marks, costs, target_weights)
             loss = self.algorithm.loss(inputs)
+            if loss.vs_tm1 is None and self._agent.has_value_statistics:
+                name = type(self.algorithm).__name__
+                raise SettingError(
+                    f"--popart=true: {name} gives no targets of the baseline (Loss.vs_tm1); leave it out"
+                )
             terms = [term.loss(inputs) for term in self._terms]
             total = tf.add_n([loss.total, *(term for term, _ in terms)])
         variables = [variable.value for variable in self._agent.learning_variables]
@@ -72,17 +79,27 @@ class Objective:
             names = type(part).__name__, sorted(values), sorted(part.metric_names)
             assert names[1] == names[2], f"{names[0]}.loss returns the metrics {names[1]}, not metric_names {names[2]}"
             metrics += [values[name] for name in part.metric_names]
-        return Evaluated(metrics, [tf.convert_to_tensor(gradient) for gradient in gradients], loss.advantage_tm1)
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        return Evaluated(metrics, gradients, loss.advantage_tm1, loss.vs_tm1)
 
     def _inputs(self, batch: Unroll, marks: Marks, costs: LossCosts, target_weights: tf.Tensor | None) -> LossInputs:
         agent, rows = self._agent, batch.env_outputs
-        network_inputs = (rows.observation, rows.reward, last_actions(batch), rows.first, batch.core_state)
-        outputs = NetworkOutputs(*agent.unroll(*network_inputs))
-        target = None
+        # Both networks' values are scaled by the learner's statistics, also where the target's weights have older ones.
+        value_scale = agent.value_scale(batch.task)
+
+        def network() -> NetworkOutputs:
+            last_action = last_actions(batch)
+            parameters, values = agent.unroll(
+                rows.observation, rows.reward, last_action, rows.first, batch.core_state, batch.task
+            )
+            return NetworkOutputs(parameters, values * value_scale)
+
+        outputs, target = network(), None
         if target_weights is not None:
             with agent.with_flat_weights(target_weights):
-                target = NetworkOutputs(*(tf.stop_gradient(x) for x in agent.unroll(*network_inputs)))
-        # Networks see rewards as they are; losses see them in units of the task's returns (--normalise_returns).
+                target = tf.nest.map_structure(tf.stop_gradient, network())
+        # Networks see rewards as they are; losses see them in units of the task's returns (--normalise_returns) or of
+        # the baseline's targets (--popart).
         reward = shaped_rewards(self._shape_rewards, batch) if self._shape_rewards else rows.reward
         scaled = rows._replace(reward=reward * agent.reward_scale(batch.task))
         unroll = batch._replace(env_outputs=scaled)

@@ -12,6 +12,7 @@ from impala_tf.networks.cores import Core
 from impala_tf.networks.heads import PolicyHead
 from impala_tf.networks.normalisation import ObservationStatistics, ReturnStatistics
 from impala_tf.networks.parts import belongs_to, by_part
+from impala_tf.networks.popart import PopArt
 from impala_tf.networks.torsos import dense
 from impala_tf.spaces.distributions import ActionDistribution
 from impala_tf.spaces.observation_spaces import ACTION_MASK, has_mask, leaves, zeros
@@ -41,7 +42,8 @@ class Agent:
     distribution: the `ActionDistribution` of the action space.
     policy_init_scale: factor of the policy head's initial weights.
     seed: seed of the heads' initial weights.
-    observation_statistics, return_statistics: statistics for normalising (`normalisation.py`); None means none.
+    observation_statistics, return_statistics: statistics for normalising (`normalisation.py`, `popart.py`); None means
+        none.
 
     keras_variables, variables: the weights, as Keras variables and as TensorFlow's.
     learning_variables: those of `keras_variables` that learn; all before `freeze`.
@@ -58,7 +60,7 @@ class Agent:
         policy_init_scale: float,
         seed: int,
         observation_statistics: ObservationStatistics | None = None,
-        return_statistics: ReturnStatistics | None = None,
+        return_statistics: ReturnStatistics | PopArt | None = None,
     ):
         self.distribution = distribution
         self.observation_space = observation_space
@@ -66,7 +68,8 @@ class Agent:
         self._trunks = trunks
         self._use_last_action_and_reward = use_last_action_and_reward
         self._policy_head = PolicyHead(distribution, policy_init_scale, seed)
-        self._baseline_head = dense(1, seed + 1)
+        self._popart = return_statistics if isinstance(return_statistics, PopArt) else None
+        self._baseline_head = dense(self._popart.num_tasks if self._popart else 1, seed + 1)
         self._observation_statistics = observation_statistics
         self._return_statistics = return_statistics
         self._make_variables()
@@ -154,15 +157,19 @@ class Agent:
             states.append(state)
         parameters = self._policy_parameters(features[0], observation)
         parameters = behaviour(parameters) if behaviour else parameters
-        baseline = self._baseline_head(features[-1])[:, 0]
+        values = self._values(features[-1])
+        baseline = values[:, 0] if values.shape[-1] == 1 else values
         action = self.distribution.sample(parameters, seed)
         return PolicyStep(action, parameters, baseline, tf.concat(states, axis=-1) if self.state_size else core_state)
 
-    def unroll(self, observation: Any, reward, last_action, first, core_state) -> tuple[tf.Tensor, tf.Tensor]:
+    def unroll(
+        self, observation: Any, reward, last_action, first, core_state, task: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Computes all rows of an unroll at once, with the results that `step` would have one after the other.
 
         observation, reward, last_action, first: [T + 1, B, ...], rows of the inputs of `step`.
         core_state: [B, S] float32, state before row 0.
+        task: [B] int32, index of each environment's task; None means that there is only one.
         Returns the policy's parameters [T + 1, B, P] and the baselines [T + 1, B], both float32.
         Raises ValueError when a dtype, rank or known size is wrong.
         """
@@ -180,8 +187,11 @@ class Agent:
             features.append(output)
         parameters = self._policy_parameters(features[0], merge_rows(observation))
         parameters = tf.reshape(parameters, tf.concat([num_rows, [self.distribution.num_parameters]], axis=0))
-        baselines = tf.reshape(self._baseline_head(features[-1]), num_rows)
-        return tf.ensure_shape(parameters, [*first.shape, None]), baselines
+        values = self._values(features[-1])
+        if values.shape[-1] > 1:
+            each_row = tf.broadcast_to(task, num_rows)
+            values = tf.reduce_sum(values * tf.one_hot(tf.reshape(each_row, [-1]), values.shape[-1]), axis=-1)
+        return tf.ensure_shape(parameters, [*first.shape, None]), tf.reshape(values, num_rows)
 
     def _check_inputs(self, observation, reward, last_action, first, core_state, leading: Sequence) -> None:
         """Raises ValueError for a wrong input. leading: [B] or [T + 1, B], the leading dimensions of all inputs."""
@@ -223,6 +233,11 @@ class Agent:
         mask = tf.reshape(observation[ACTION_MASK], [-1, self.distribution.mask_size])
         return self.distribution.apply_mask(parameters, mask)
 
+    def _values(self, features: tf.Tensor) -> tf.Tensor:
+        """Maps features [N, F] to values: [N, 1], or with --popart [N, K], one of each task in units of its rewards."""
+        outputs = self._baseline_head(features)
+        return self._popart.values(outputs) if self._popart else outputs
+
     def _without_mask(self, observation: Any) -> Any:
         if not has_mask(self.observation_space):
             return observation
@@ -237,9 +252,32 @@ class Agent:
     def reward_scale(self, task: tf.Tensor) -> tf.Tensor | float:
         """Returns the factor of the rewards in the learner, [B] float32 for the tasks [B] int32.
 
-        With --normalise_returns it is 1 / the standard deviation of the task's discounted returns; otherwise 1.
+        With --normalise_returns it is 1 / the standard deviation of the task's discounted returns, with --popart of the
+        baseline's targets; otherwise 1.
         """
         return self._return_statistics.scale(task) if self._return_statistics else 1.0
+
+    def value_scale(self, task: tf.Tensor) -> tf.Tensor | float:
+        """Returns the factor of the values in the learner, [B] float32 for the tasks [B] int32.
+
+        PopArt's values are in units of the rewards, so they are scaled like these. Others learn scaled rewards.
+        """
+        return self._popart.scale(task) if self._popart else 1.0
+
+    @property
+    def has_value_statistics(self) -> bool:
+        """Returns whether the baseline's targets are normalised (--popart)."""
+        return self._popart is not None
+
+    def update_value_statistics(self, targets: tf.Tensor, rows: EnvOutput, task: tf.Tensor) -> None:
+        """Takes targets of the baseline into their statistics; no value changes (--popart; else nothing happens).
+
+        targets: [T, B] float32, scaled as `value_scale` says. rows: [T + 1, B] rows; a step into a `first` row is none.
+        task: [B] int32.
+        """
+        if self._popart:
+            targets = targets / self._popart.scale(task)
+            self._popart.update(self._baseline_head, targets, tf.logical_not(rows.first[1:]), task)
 
     @property
     def has_observation_statistics(self) -> bool:
@@ -253,7 +291,7 @@ class Agent:
         rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again; a `first` row has no
             return. task: [B] int32, index of each environment's task.
         """
-        if self._return_statistics:
+        if isinstance(self._return_statistics, ReturnStatistics):
             self._return_statistics.update(rows.discounted_return[1:], tf.logical_not(rows.first[1:]), task)
 
     def update_observation_statistics(self, rows: EnvOutput) -> None:

@@ -62,6 +62,19 @@ class AlgorithmSettings:
         "are near 1.",
         roles=(NETWORK,),
     )
+    popart: bool = setting(
+        False,
+        "The baseline learns targets that are normalised by their mean and scale, of each task apart; rewards are "
+        "divided by the scale. When these change, the last layer is rescaled, so that no value changes.",
+        source="Hessel et al. 2018",
+        roles=(NETWORK,),
+    )
+    popart_step: float = setting(
+        3e-4,
+        "With --popart: weight of one step's target in the moving averages of mean and scale.",
+        source="Hessel et al. 2018: 3e-4",
+        bounds=above(0)._replace(high=0.1),
+    )
     bootstrap_at_time_limits: bool = setting(
         True,
         "Where a time limit cuts an episode off, go on with the value of its last observation. false: take it for an "

@@ -131,6 +131,17 @@ CONTRADICTIONS = (
     _not_with_architecture("normalise_observations", ("a3c",)),
     _not_with_architecture("normalise_returns", ("a3c",)),
     _not_with_architecture("centre_frames", ("a3c",)),
+    _not_with_architecture("popart", ("a3c",)),
+    Contradiction(
+        "popart",
+        lambda c: c.popart and c.normalise_returns,
+        lambda c: "does not go with --normalise_returns=true; leave one of them out",
+    ),
+    Contradiction(
+        "popart",
+        lambda c: c.popart and c.reward_clipping != "none",
+        lambda c: f"does not go with --reward_clipping={c.reward_clipping}; it is there for rewards of any size",
+    ),
     Contradiction(
         "weight_decay",
         lambda c: c.weight_decay > 0 and c.optimizer != "adamw",

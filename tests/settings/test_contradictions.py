@@ -46,6 +46,11 @@ CASES = [
     (dict(replay_fraction=1.0), "--replay_fraction=1.0: must be one of 0, 1 / 32"),
     (dict(replay_fraction=0.5, replay_capacity=15), "--replay_capacity=15: must be at least 16, the unrolls that are "),
     (A3C | dict(batch_size=16, replay_fraction=0.5), f"--replay_fraction=0.5: {LAG}a3c"),
+    (A3C | dict(popart=True), f"--popart=true: {LAG}a3c; leave it out"),
+    (dict(popart=True, normalise_returns=True), "--popart=true: does not go with --normalise_returns=true; leave one "
+     "of them out"),
+    (dict(popart=True, reward_clipping="abs_one"), "--popart=true: does not go with --reward_clipping=abs_one; it is "
+     "there for rewards of any size"),
     *((dict(init_parts=parts), f"--init_parts={parts}: must be any of torso, core, heads, with commas between them")
       for parts in ("", "torso,", "torso,head", "core,core")),
     (dict(weight_decay=0.1), "--weight_decay=0.1: does not go with --optimizer=rmsprop; give --optimizer=adamw"),
