@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from impala_tf.algorithms.impala import Impala
+from impala_tf.algorithms.surrogate import Ppo
 from impala_tf.config import Config
 from impala_tf.learning import optimizers
 from impala_tf.learning.objective import Objective
@@ -41,8 +41,8 @@ def test_adam_is_that_of_its_paper(settings):
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-class CountsTraces(Impala):
-    """IMPALA, and it counts how often its loss is traced."""
+class CountsTraces(Ppo):
+    """PPO, whose loss has all terms, and it counts how often its loss is traced."""
 
     traces = 0
 
@@ -53,7 +53,7 @@ class CountsTraces(Impala):
 
 def test_every_number_of_an_update_changes_it_without_a_new_trace(monkeypatch):
     monkeypatch.setattr(CountsTraces, "traces", 0)
-    learner = make_learner(**ADAMW)
+    learner = make_learner(kl_cost=0.5, **ADAMW)
     learner.objective = Objective(CountsTraces(), learner.agent)
     learner.update(make_batch(0), 10)
     start, base = learner.state(), learner.hyperparameters

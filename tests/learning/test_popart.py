@@ -5,8 +5,12 @@ import pytest
 import tensorflow as tf
 
 from impala_tf.algorithms.impala import Impala
+from impala_tf.algorithms.surrogate import Impact
 from impala_tf.config import Config, SettingError
+from impala_tf.experience.marks import all_fresh
+from impala_tf.experience.unroll_queue import join_groups
 from impala_tf.records.logdir import LogDir
+from impala_tf.types import LossCosts
 from tests.support.runs import run
 from tests.support.unrolls import make_batch, make_learner
 
@@ -62,6 +66,27 @@ def test_an_update_changes_values_by_its_step_alone(xla):
     assert variance > 2
     assert value_of(learner) == pytest.approx(before, abs=1e-5)
     np.testing.assert_array_equal(result.flat_weights, learner.agent.flat_weights())
+
+
+def test_a_target_network_with_older_statistics_has_the_same_values(monkeypatch):
+    """With a learning rate of 0 only the statistics change; both networks' values are in the learner's units."""
+    seen = []
+
+    def loss(self, inputs):
+        seen.append(inputs)
+        return plain(self, inputs)
+
+    plain = Impact.loss
+    monkeypatch.setattr(Impact, "loss", loss)
+    learner = make_learner(algorithm="impact", popart=True, popart_step=0.05, target_update_period=1000)
+    old = learner.agent.flat_weights()
+    learner.hyperparameters = learner.hyperparameters._replace(learning_rate=0.0)
+    learner.update(make_batch(0), 10)
+    assert np.any(learner.agent.flat_weights() != old)
+    learner.objective.evaluate(join_groups(make_batch(1)), all_fresh(4), LossCosts(0.1, 0.5, 0.1), old)
+    outputs, target = seen[-1].outputs, seen[-1].target
+    np.testing.assert_allclose(target.baselines, outputs.baselines, atol=1e-5)
+    np.testing.assert_allclose(target.parameters, outputs.parameters, atol=1e-5)
 
 
 def test_an_algorithm_without_targets_is_refused(monkeypatch):
