@@ -10,6 +10,7 @@ from impala_tf.settings.contradictions import check_contradictions
 from impala_tf.settings.environment import EnvironmentSettings
 from impala_tf.settings.evaluation import EvaluationSettings
 from impala_tf.settings.experience import ExperienceSettings
+from impala_tf.settings.exploration import ExplorationSettings
 from impala_tf.settings.learning import LEARNING_RATE_SETTINGS, LearningSettings, learning_rate_factor
 from impala_tf.settings.network import NetworkSettings
 from impala_tf.settings.record import RecordSettings
@@ -45,6 +46,7 @@ class Config(
     NetworkSettings,
     TransferSettings,
     AlgorithmSettings,
+    ExplorationSettings,
     LearningSettings,
     RecordSettings,
     EvaluationSettings,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from impala_tf.types import Array, EnvOutput, Loss, LossInputs, Needs, Unroll
+from impala_tf.types import Array, EnvOutput, Intrinsic, Loss, LossInputs, Marks, Needs, Unroll
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -98,6 +98,24 @@ class Term(Protocol):
 
     def loss(self, inputs: LossInputs) -> tuple[Array, dict[str, Array]]:
         """Returns the term [] float32, times its cost, and its metrics by name."""
+
+
+class Motivation(Term, Protocol):
+    """A motivation gives intrinsic rewards. It learns what is new from a loss, so it is a term.
+
+    variables: its weights, which are trained with the gradient of the objective.
+    """
+
+    variables: "list[tf.Variable]"
+
+    def observe(self, batch: Unroll, marks: Marks) -> Intrinsic:
+        """Takes a batch of unrolls into its statistics, and returns its rewards."""
+
+    def step(self, gradients: "list[tf.Tensor]") -> None:
+        """Changes `variables` along the gradients."""
+
+    def named_variables(self) -> dict[str, Any]:
+        """Returns the Keras variables that a checkpoint keeps, by names that begin with a word of its own and /."""
 
 
 class WeightStore(Protocol):

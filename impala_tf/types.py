@@ -116,6 +116,25 @@ class Marks(NamedTuple):
     weight: Array
 
 
+class Intrinsic(NamedTuple):
+    """An intrinsic motivation says this about the rows of a batch. Its rewards are a second stream beside the task's.
+
+    The stream goes on over the ends of episodes: the step that resets the environment is a step like any other.
+
+    error: [T + 1, B] float32, prediction errors, whose gradient trains the predictor.
+    reward: [T + 1, B] float32, intrinsic rewards, without a gradient.
+    baselines: [T + 1, B] float32, estimates of the discounted sums of these rewards.
+    discounting: discount of the stream.
+    scale: weight of the stream's advantages.
+    """
+
+    error: Array
+    reward: Array
+    baselines: Array
+    discounting: float
+    scale: float
+
+
 class LossInputs(NamedTuple):
     """A loss is computed from these. The batch has B unrolls of T steps in the convention above.
 
@@ -125,6 +144,7 @@ class LossInputs(NamedTuple):
     distribution: the `spaces.distributions.ActionDistribution` whose parameters the networks give.
     costs: weights of the loss's terms.
     marks: marks of the unrolls.
+    intrinsic: intrinsic rewards and what belongs to them; None without an intrinsic motivation.
     """
 
     unroll: Unroll
@@ -133,6 +153,7 @@ class LossInputs(NamedTuple):
     distribution: Any
     costs: LossCosts
     marks: Marks
+    intrinsic: Intrinsic | None = None
 
 
 class Loss(NamedTuple):

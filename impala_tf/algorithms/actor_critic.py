@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple, Self
 import tensorflow as tf
 
 from impala_tf.algorithms import losses, vtrace
-from impala_tf.algorithms.transitions import Transitions, transitions
+from impala_tf.algorithms.transitions import Transitions, intrinsic_transitions, transitions
 from impala_tf.algorithms.vtrace import VTraceReturns
 from impala_tf.config import Config
 from impala_tf.types import Loss, LossInputs, Needs
@@ -23,6 +23,19 @@ class LogProbs(NamedTuple):
     policy: tf.Tensor
     behaviour: tf.Tensor
     target: tf.Tensor | None
+
+
+class Learned(NamedTuple):
+    """This is what V-trace makes of rewards.
+
+    advantage_tm1: [T, B] float32, advantages; with intrinsic rewards the weighted sum of both streams'.
+    baseline_loss: [] float32, sum of the baseline's losses, of both streams' baselines.
+    vs_tm1: [T, B] float32, targets of the task's baseline.
+    """
+
+    advantage_tm1: tf.Tensor
+    baseline_loss: tf.Tensor
+    vs_tm1: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +110,14 @@ class ActorCritic:
             bootstrap_at_time_limits=self.bootstrap_at_time_limits,
         )
         log_probs = self._log_probs(inputs, steps)
-        returns = self._returns(steps, log_probs)
-        advantage_tm1 = tf.stop_gradient(self.advantages(returns, steps))
+        learned = self._learned(inputs, steps, log_probs)
+        advantage_tm1 = learned.advantage_tm1
         scaled_tm1 = losses.normalised(advantage_tm1, steps.valid_tm1) if self.normalise_advantages else advantage_tm1
         policy_tm1, own_metrics = self.policy_loss(inputs, steps, log_probs, scaled_tm1)
         entropy_tm1 = inputs.distribution.entropy(steps.parameters_tm1)
 
         policy = losses.weighted_sum(policy_tm1, steps.weight_tm1)
-        baseline_tm1 = losses.baseline_loss(returns.vs_tm1, steps.value_tm1)
-        baseline = inputs.costs.baseline * losses.weighted_sum(baseline_tm1, steps.weight_tm1)
+        baseline = inputs.costs.baseline * learned.baseline_loss
         entropy = inputs.costs.entropy * losses.masked_sum(losses.entropy_loss(entropy_tm1), steps.fresh_tm1)
         log_rho_tm1 = tf.stop_gradient(log_probs.policy - log_probs.behaviour)
         metrics = (
@@ -116,7 +128,7 @@ class ActorCritic:
             *losses.ratio_statistics(log_rho_tm1, steps.valid_tm1, self.clip_rho_threshold),
         )
         named = dict(zip(ActorCritic.metric_names, metrics, strict=True))
-        return Loss(policy + baseline + entropy, advantage_tm1, named | own_metrics, returns.vs_tm1)
+        return Loss(policy + baseline + entropy, advantage_tm1, named | own_metrics, learned.vs_tm1)
 
     def _log_probs(self, inputs: LossInputs, steps: Transitions) -> LogProbs:
         def log_prob(parameters_tm1: tf.Tensor) -> tf.Tensor:
@@ -128,9 +140,27 @@ class ActorCritic:
             target=None if inputs.target is None else log_prob(inputs.target.parameters[:-1]),
         )
 
-    def _returns(self, steps: Transitions, log_probs: LogProbs) -> VTraceReturns:
+    def _learned(self, inputs: LossInputs, steps: Transitions, log_probs: LogProbs) -> Learned:
+        """Returns what is learned from the task's rewards, and from intrinsic ones where there are any."""
+        # The action of an invalid step was ignored. Only the intrinsic stream counts such steps.
+        log_rho_tm1 = tf.stop_gradient(tf.where(steps.valid_tm1, self.correction(log_probs), 0.0))
+
+        def of(stream: Transitions) -> Learned:
+            returns = self._returns(stream, log_rho_tm1)
+            loss_tm1 = losses.baseline_loss(returns.vs_tm1, stream.value_tm1)
+            advantage_tm1 = tf.stop_gradient(self.advantages(returns, stream))
+            return Learned(advantage_tm1, losses.weighted_sum(loss_tm1, stream.weight_tm1), returns.vs_tm1)
+
+        task = of(steps)
+        if inputs.intrinsic is None:
+            return task
+        new = of(intrinsic_transitions(steps, inputs.intrinsic, inputs.marks))
+        new_advantage_tm1 = inputs.intrinsic.scale * tf.where(steps.valid_tm1, new.advantage_tm1, 0.0)
+        return Learned(task.advantage_tm1 + new_advantage_tm1, task.baseline_loss + new.baseline_loss, task.vs_tm1)
+
+    def _returns(self, steps: Transitions, log_rho_tm1: tf.Tensor) -> VTraceReturns:
         return vtrace.from_importance_weights(
-            tf.stop_gradient(self.correction(log_probs)),
+            log_rho_tm1,
             steps.discount_t,
             steps.reward_t,
             steps.value_tm1,

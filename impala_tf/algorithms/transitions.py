@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from impala_tf.support.checks import check_tensor
-from impala_tf.types import LossInputs, Unroll
+from impala_tf.types import Intrinsic, LossInputs, Marks, Unroll
 
 
 class Transitions(NamedTuple):
@@ -85,6 +85,28 @@ def transitions(
         value_t=outputs.baselines[1:],
         weight_tm1=inputs.marks.weight * tf.cast(valid_tm1, tf.float32),
         fresh_tm1=inputs.marks.is_fresh & valid_tm1,
+    )
+
+
+def intrinsic_transitions(steps: Transitions, intrinsic: Intrinsic, marks: Marks) -> Transitions:
+    """Returns the steps of the same unrolls with intrinsic rewards and baselines.
+
+    Nothing ends: every step is valid and discounted, also the one that resets the environment.
+
+    Raises ValueError when a dtype or a known shape is wrong.
+    """
+    num_steps, num_envs = steps.reward_t.shape
+    num_rows = None if num_steps is None else num_steps + 1
+    check_tensor("intrinsic.reward", intrinsic.reward, tf.float32, (num_rows, num_envs))
+    check_tensor("intrinsic.baselines", intrinsic.baselines, tf.float32, (num_rows, num_envs))
+    ones = tf.ones_like(steps.reward_t)
+    return steps._replace(
+        reward_t=intrinsic.reward[1:],
+        discount_t=intrinsic.discounting * ones,
+        valid_tm1=tf.ones_like(steps.valid_tm1),
+        value_tm1=intrinsic.baselines[:-1],
+        value_t=intrinsic.baselines[1:],
+        weight_tm1=marks.weight * ones,
     )
 
 

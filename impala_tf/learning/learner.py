@@ -9,7 +9,7 @@ import tensorflow as tf
 from impala_tf.config import Config, SettingError
 from impala_tf.experience.marks import all_fresh
 from impala_tf.experience.unroll_queue import join_groups
-from impala_tf.interfaces import Algorithm, Term
+from impala_tf.interfaces import Algorithm, Motivation, Term
 from impala_tf.learning import controllers, optimizers, state
 from impala_tf.learning.devices import wants_xla
 from impala_tf.learning.objective import Objective
@@ -59,9 +59,11 @@ class Learner:
         device: str,
         terms: Sequence[Term] = (),
         shape_rewards: Callable[[Unroll], tf.Tensor] | None = None,
+        motivation: Motivation | None = None,
     ):
         self.agent = agent
-        self.objective = Objective(algorithm, agent, terms, shape_rewards)
+        self.objective = Objective(algorithm, agent, terms, shape_rewards, motivation)
+        self._motivation = motivation
         self.device = device
         self.metric_names = (*self.objective.metric_names, "gradient_norm", "entropy_cost")
         self._controllers = controllers.make_controllers(config, self.metric_names)
@@ -182,6 +184,8 @@ class Learner:
             self.agent.update_value_statistics(evaluated.vs_tm1, rows, batch.task)
 
         result = self._step(evaluated.metrics, evaluated.gradients, inputs, update_value_statistics)
+        if self._motivation:
+            self._motivation.step(evaluated.motivation_gradients)
         return result._replace(advantage_tm1=evaluated.advantage_tm1)
 
     def _update_observation_statistics(self, batch: Unroll, condition: tf.Tensor) -> None:
@@ -215,6 +219,7 @@ class Learner:
         named = dict(zip((f"weights/{name}" for name in names_of(weights)), weights, strict=True))
         statistics = self.agent.keras_statistics
         named |= zip((f"statistics/{name}" for name in names_of(statistics)), statistics, strict=True)
+        named |= self._motivation.named_variables() if self._motivation else {}
         optimizer_variables = state.optimizer_variables(self.optimizer, weights)
         return named | {f"optimizer/{name}": variable for name, variable in optimizer_variables.items()}
 

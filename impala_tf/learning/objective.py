@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from impala_tf.algorithms.transitions import last_actions
 from impala_tf.config import SettingError
-from impala_tf.interfaces import Algorithm, Term
+from impala_tf.interfaces import Algorithm, Motivation, Term
 from impala_tf.networks import Agent
 from impala_tf.support.messages import with_place
 from impala_tf.types import LossCosts, LossInputs, Marks, NetworkOutputs, Unroll
@@ -20,18 +20,21 @@ class Evaluated(NamedTuple):
     gradients: gradient of the first metric, the total, to each of the agent's variables that learn.
     advantage_tm1: [T, B] float32, the algorithm's advantages.
     vs_tm1: [T, B] float32, the algorithm's targets of the baseline; None for one without them.
+    motivation_gradients: gradient of the total to each of the motivation's variables.
     """
 
     metrics: list[tf.Tensor]
     gradients: list[tf.Tensor]
     advantage_tm1: tf.Tensor
     vs_tm1: tf.Tensor | None
+    motivation_gradients: list[tf.Tensor]
 
 
 class Objective:
     """The objective is the sum of an algorithm's loss and additional terms, under an agent's weights.
 
     shape_rewards: function of the same name of `impala_tf.train`; None leaves rewards as they are.
+    motivation: motivation that gives intrinsic rewards; None means that there are none.
 
     metric_names: names of the metrics, of which the first is the total.
     """
@@ -42,16 +45,19 @@ class Objective:
         agent: Agent,
         terms: Sequence[Term] = (),
         shape_rewards: Callable[[Unroll], tf.Tensor] | None = None,
+        motivation: Motivation | None = None,
     ):
         self.algorithm = algorithm
+        self._motivation = motivation
         self._shape_rewards = shape_rewards
         self._agent = agent
-        self._parts: tuple[Algorithm | Term, ...] = (algorithm, *terms)
-        self._terms = terms
+        self._terms = (*terms, motivation) if motivation else tuple(terms)
+        self._parts: tuple[Algorithm | Term, ...] = (algorithm, *self._terms)
         self.metric_names = ("total", *(name for part in self._parts for name in part.metric_names))
 
     def of(self, agent: Agent) -> "Objective":
         """Returns the same objective of another agent's weights."""
+        assert self._motivation is None, "a motivation's variables are shared"
         return Objective(self.algorithm, agent, self._terms, self._shape_rewards)
 
     def evaluate(self, batch: Unroll, marks: Marks, costs: LossCosts, target_weights: tf.Tensor | None) -> Evaluated:
@@ -73,14 +79,16 @@ class Objective:
             terms = [term.loss(inputs) for term in self._terms]
             total = tf.add_n([loss.total, *(term for term, _ in terms)])
         variables = [variable.value for variable in self._agent.learning_variables]
-        gradients = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        new = self._motivation.variables if self._motivation else []
+        gradients = tape.gradient(total, [*variables, *new], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         metrics = [total]
         for part, values in zip(self._parts, (loss.metrics, *(values for _, values in terms)), strict=True):
             names = type(part).__name__, sorted(values), sorted(part.metric_names)
             assert names[1] == names[2], f"{names[0]}.loss returns the metrics {names[1]}, not metric_names {names[2]}"
             metrics += [values[name] for name in part.metric_names]
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        return Evaluated(metrics, gradients, loss.advantage_tm1, loss.vs_tm1)
+        num = len(variables)
+        return Evaluated(metrics, gradients[:num], loss.advantage_tm1, loss.vs_tm1, gradients[num:])
 
     def _inputs(self, batch: Unroll, marks: Marks, costs: LossCosts, target_weights: tf.Tensor | None) -> LossInputs:
         agent, rows = self._agent, batch.env_outputs
@@ -103,7 +111,8 @@ class Objective:
         reward = shaped_rewards(self._shape_rewards, batch) if self._shape_rewards else rows.reward
         scaled = rows._replace(reward=reward * agent.reward_scale(batch.task))
         unroll = batch._replace(env_outputs=scaled)
-        return LossInputs(unroll, outputs, target, agent.distribution, costs, marks)
+        intrinsic = self._motivation.observe(batch, marks) if self._motivation else None
+        return LossInputs(unroll, outputs, target, agent.distribution, costs, marks, intrinsic)
 
 
 def shaped_rewards(shape_rewards: Callable[[Unroll], tf.Tensor], batch: Unroll) -> tf.Tensor:

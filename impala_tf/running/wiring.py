@@ -13,9 +13,12 @@ from impala_tf.environments import EnvironmentSpec
 from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.evaluator import Evaluator
 from impala_tf.experience.weights import WeightStore
+from impala_tf.interfaces import Motivation
 from impala_tf.learning.devices import default_device
 from impala_tf.learning.learner import Learner
+from impala_tf.learning.rnd import RandomNetworkDistillation
 from impala_tf.networks import Agent, make_agent
+from impala_tf.networks.novelty import NoveltyNetworks
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
@@ -45,7 +48,7 @@ def connect(
     with tf.device(device):
         agent = make_new_agent()
         take_weights(config, agent, logdir.start)
-        learner = Learner(config, agent, algorithm, device, shape_rewards=shape_rewards)
+        learner = Learner(config, agent, algorithm, device, (), shape_rewards, make_motivation(config, spec))
     random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)
@@ -84,6 +87,13 @@ def connect(
         crew=crew,
         evaluator=make_evaluator(config, spec, make_new_agent, metrics, logdir, learner.environment_frames),
     )
+
+
+def make_motivation(config: Config, spec: EnvironmentSpec) -> Motivation | None:
+    """Makes what gives intrinsic rewards; returns None without --rnd."""
+    if not config.rnd:
+        return None
+    return RandomNetworkDistillation(config, NoveltyNetworks(config, spec.observation_space))
 
 
 def make_checkpoints(config: Config, logdir: LogDir) -> Checkpoints:

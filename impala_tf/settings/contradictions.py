@@ -128,6 +128,7 @@ CONTRADICTIONS = (
     _not_with_architecture("policy_lag", WAITING),
     _not_with_architecture("envs_per_step", WAITING),
     _not_with_architecture("dynamic_batching", ("a2c_sync_step", "a3c")),
+    _not_with_architecture("rnd", ("a3c",)),
     _not_with_architecture("normalise_observations", ("a3c",)),
     _not_with_architecture("normalise_returns", ("a3c",)),
     _not_with_architecture("centre_frames", ("a3c",)),

@@ -36,6 +36,7 @@ CASES = [
       for settings in (A2C, TRAJECTORY, A3C)),
     *((settings | {"dynamic_batching": True}, f"--dynamic_batching=true: {LAG}{settings['architecture']}; leave it out")
       for settings in (A2C, A3C)),
+    (A3C | dict(rnd=True), f"--rnd=true: {LAG}a3c; leave it out"),
     (A3C | dict(normalise_observations=True), f"--normalise_observations=true: {LAG}a3c; leave it out"),
     (A3C | dict(normalise_returns=True), f"--normalise_returns=true: {LAG}a3c; leave it out"),
     (A3C | dict(centre_frames=True), f"--centre_frames=true: {LAG}a3c; leave it out"),
