@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from impala_tf.config import Config, SettingError
 from impala_tf.evaluation.export import ExportedAgent, export
+from impala_tf.evaluation.video import Panel
 from impala_tf.networks import make_agent
+from impala_tf.types import EnvOutput
 
 OBSERVATION = gym.spaces.Box(-1, 1, (4,), np.float32)
 SEED = np.array([1, 2], np.int32)
@@ -47,6 +49,25 @@ def test_an_export_does_what_the_agent_does(tmp_path, settings):
     np.testing.assert_array_equal(out["greedy_action"], np.argmax(out["policy_parameters"], axis=-1))
     np.testing.assert_array_equal(out["greedy_environment_action"], out["greedy_action"])
     np.testing.assert_array_equal(out["environment_action"], out["action"])
+
+
+def test_popart_has_a_value_of_each_task_in_units_of_its_rewards(tmp_path):
+    """The export and the video's panel, which draws that of the task that is played."""
+    agent = make_agent(Config(popart=True), OBSERVATION, gym.spaces.Discrete(3), num_tasks=2)
+    mean, variance = agent.statistics
+    mean.assign([100.0, -3.0])
+    variance.assign([400.0, 0.25])
+    export(agent, tmp_path / "saved_model", {})
+    inputs = (np.ones([1, 4], np.float32), np.zeros(1, np.float32), np.zeros(1, np.int64), np.zeros(1, bool))
+    out = ExportedAgent(tmp_path / "saved_model").step(*inputs, tf.zeros([1, 0]), SEED)
+    step = agent.step(*[tf.convert_to_tensor(x) for x in (*inputs, np.zeros([1, 0], np.float32), SEED)])
+    assert out["baseline"].shape == [1, 2]
+    np.testing.assert_allclose(out["baseline"], step.baseline, rtol=1e-5)
+    assert abs(out["baseline"][0, 0] - 100) < 60
+    panel = Panel(gym.spaces.Discrete(3), [], task=1)
+    zeros = np.zeros(1)
+    panel.add(EnvOutput(zeros, zeros, zeros, zeros, zeros, zeros, zeros, zeros), out, "")
+    assert panel._values == [float(out["baseline"][0, 1])]
 
 
 @pytest.mark.parametrize("kind", ["", "greedy_"])
