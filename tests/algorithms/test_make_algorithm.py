@@ -16,9 +16,11 @@ def test_the_default_has_the_settings_of_the_same_names():
 
 
 def test_a_function_of_the_users_is_called_with_the_settings(tmp_path, monkeypatch):
-    (tmp_path / "own_algorithm.py").write_text("def make(config):\n    return ('mine', config)\n")
+    lines = "from types import SimpleNamespace\ndef make(config):\n"
+    lines += "    return SimpleNamespace(loss=None, needs=None, metric_names=(), config=config)\n"
+    (tmp_path / "own_algorithm.py").write_text(lines)
     monkeypatch.syspath_prepend(tmp_path)
     config = Config(algorithm="own_algorithm:make")
-    assert make_algorithm(config) == ("mine", config)
+    assert make_algorithm(config).config is config
     with pytest.raises(SettingError, match=r"^--algorithm=own_algorithm:no_such_function: cannot be imported"):
         make_algorithm(Config(algorithm="own_algorithm:no_such_function"))
