@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from impala_tf.algorithms.impala import Impala
+from impala_tf.algorithms.corrections import make_impala
 from impala_tf.algorithms.surrogate import Impact, Ppo
 from impala_tf.config import Config, SettingError
 from impala_tf.interfaces import Algorithm
@@ -11,7 +11,7 @@ from impala_tf.support.own_code import own_function
 
 # Each value makes an algorithm from the settings.
 ALGORITHMS: dict[str, Callable[[Config], Algorithm]] = {
-    "impala": Impala.from_config,
+    "impala": make_impala,
     "impact": Impact.from_config,
     "ppo": Ppo.from_config,
 }

@@ -80,6 +80,13 @@ class AlgorithmSettings:
         "Where a time limit cuts an episode off, go on with the value of its last observation. false: take it for an "
         "end, as the released code does; only to compare (docs/environments.md).",
     )
+    correction: str = setting(
+        "vtrace",
+        "How the policy lag is corrected (Table 2). one_step: the clipped ratio of a step weighs its policy gradient, "
+        "targets are not corrected. epsilon: no ratio, 1e-6 is added to pi in log pi. none: no ratio.",
+        source=f"{PAPER} section 4.1: vtrace",
+        choices=("vtrace", "one_step", "epsilon", "none"),
+    )
     clip_rho_threshold: float = setting(
         1.0, "V-trace rho_bar; inf: no clipping.", source=f"{PAPER} section 4.1: 1", bounds=at_least(0, infinite=True)
     )

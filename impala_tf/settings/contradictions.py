@@ -49,6 +49,10 @@ def _is_whole(config: Any) -> bool:
     return abs(exact - num_replayed(config)) < 0.001 and num_replayed(config) < config.batch_size
 
 
+def _thresholds(config: Any) -> tuple[float, float, float]:
+    return config.clip_rho_threshold, config.clip_c_threshold, config.clip_pg_rho_threshold
+
+
 def _not_with_architecture(flag: str, architectures: tuple[str, ...]) -> Contradiction:
     return Contradiction(
         flag,
@@ -162,6 +166,18 @@ CONTRADICTIONS = (
         "kl_target",
         lambda c: c.kl_target > 0 and c.kl_cost == 0,
         lambda c: "adapts --kl_cost, which must be above 0 at the start; give --kl_cost=1",
+    ),
+    Contradiction(
+        "correction",
+        lambda c: c.correction != "vtrace" and c.algorithm != "impala" and ":" not in c.algorithm,
+        lambda c: f"does not go with --algorithm={c.algorithm}; leave it out",
+    ),
+    Contradiction(
+        "correction",
+        lambda c: c.correction != "vtrace" and min(_thresholds(c)) < 1,
+        lambda c: (
+            "its targets have ratios of 1, which V-trace's thresholds may not clip; give thresholds of at least 1"
+        ),
     ),
     Contradiction(
         "clip_rho_threshold",

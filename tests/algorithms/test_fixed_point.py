@@ -1,4 +1,4 @@
-"""What V-trace converges to (section 4.1 of the paper), on a small Markov decision process whose values are known.
+"""What the corrections converge to, on a small Markov decision process whose values are known (section 4.1).
 
 The value is a table. An update moves it to the expected target of the first row of an unroll: every unroll of T steps
 that mu can take is listed with its probability, so nothing is sampled.
@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from impala_tf.algorithms import vtrace
+from impala_tf.algorithms import make_algorithm, vtrace
+from impala_tf.algorithms.actor_critic import LogProbs
+from impala_tf.config import Config
 
 S, A, T = 4, 2, 3
 GAMMA = 0.8
@@ -44,15 +46,16 @@ def unrolls():
 
 
 STATES, ACTIONS, PROBABILITIES = unrolls()
-LOG_RHOS = np.log(PI / MU)[STATES[:-1], ACTIONS]
 
 
 def float32(array):
     return tf.constant(array, tf.float32)
 
 
-def update(log_rhos, **settings):
+def update(correction="vtrace", **settings):
     """Makes the function from a table of values [S] to the expected targets of its states."""
+    log_pi, log_mu = (float32(np.log(policy)[STATES[:-1], ACTIONS]) for policy in (PI, MU))
+    log_rhos = make_algorithm(Config(correction=correction)).correction(LogProbs(log_pi, log_mu, None))
     # Row x takes the expectation over the unrolls that begin in x.
     expectation = float32(np.where(STATES[0] == np.arange(S)[:, None], PROBABILITIES, 0.0))
     discounts = float32(np.full(ACTIONS.shape, GAMMA))
@@ -61,7 +64,7 @@ def update(log_rhos, **settings):
     def expected_targets(table):
         values = tf.gather(table, STATES)
         returns = vtrace.from_importance_weights(
-            float32(log_rhos), discounts, float32(REWARD[STATES[:-1], ACTIONS]), values[:-1], values[1:], **settings
+            log_rhos, discounts, float32(REWARD[STATES[:-1], ACTIONS]), values[:-1], values[1:], **settings
         )
         return tf.linalg.matvec(expectation, returns.vs_tm1[0])
 
@@ -92,22 +95,23 @@ def test_the_unrolls_are_all_there_and_the_policies_apart():
 
 @pytest.mark.parametrize("rho_bar", [1.0, 2.0])
 def test_the_fixed_point_is_the_value_of_the_clipped_policy(rho_bar):
-    got = fixed_point(update(LOG_RHOS, **thresholds(rho_bar)))
+    got = fixed_point(update(**thresholds(rho_bar)))
     np.testing.assert_allclose(got, value_of(pi_rho_bar(rho_bar)), atol=1e-3)
 
 
 @pytest.mark.parametrize("rho_bar", [None, np.inf])
 def test_without_clipping_it_is_the_value_of_pi(rho_bar):
-    np.testing.assert_allclose(fixed_point(update(LOG_RHOS, **thresholds(rho_bar))), value_of(PI), atol=1e-3)
+    np.testing.assert_allclose(fixed_point(update(**thresholds(rho_bar))), value_of(PI), atol=1e-3)
 
 
-def test_without_ratios_it_is_the_value_of_mu():
-    got = fixed_point(update(np.zeros_like(LOG_RHOS), **thresholds(1.0)))
+@pytest.mark.parametrize("correction", ["one_step", "epsilon", "none"])
+def test_without_ratios_it_is_the_value_of_mu(correction):
+    got = fixed_point(update(correction))
     np.testing.assert_allclose(got, value_of(MU), atol=1e-3)
 
 
 @pytest.mark.parametrize("changed", [dict(clip_c_threshold=0.3), dict(clip_c_threshold=0.0), dict(lambda_=0.5)])
 def test_c_bar_and_lambda_change_the_way_but_not_the_fixed_point(changed):
-    paper, other = update(LOG_RHOS), update(LOG_RHOS, **changed)
+    paper, other = update(), update(**changed)
     assert np.abs(paper(tf.zeros(S)) - other(tf.zeros(S))).max() > 0.05
     np.testing.assert_allclose(fixed_point(other), value_of(pi_rho_bar(1.0)), atol=1e-3)

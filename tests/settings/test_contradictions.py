@@ -64,6 +64,10 @@ CASES = [
     (dict(freeze="core"), "--freeze=core: the network has no core (--core=none); leave core out"),
     (dict(freeze="heads,torso"), "--freeze=heads,torso: leaves nothing that learns; name fewer parts"),
     (dict(freeze="heads,core,torso", core="gru"), "--freeze=heads,core,torso: leaves nothing that learns; name fewer"),
+    (dict(correction="none", algorithm="impact"), "--correction=none: does not go with --algorithm=impact; leave "
+     "it out"),
+    (dict(correction="none", clip_pg_rho_threshold=0.5), "--correction=none: its targets have ratios of 1, which "
+     "V-trace's thresholds may not clip; give thresholds of at least 1"),
     (dict(clip_rho_threshold=0.5), "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0 (V-trace needs "
      "rho_bar >= c_bar)"),
 ]  # fmt: skip
@@ -101,6 +105,8 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(freeze="torso,heads", core="gru"),
         dict(freeze="core,heads", core="gru"),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),
+        dict(correction="none", algorithm="somewhere:my_impala"),
+        dict(correction="one_step", clip_pg_rho_threshold=2.0),
     ],
     ids=str,
 )
