@@ -10,7 +10,7 @@ import json
 import pathlib
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = (
@@ -249,6 +249,33 @@ def time_limits() -> str:
     return table(("bootstraps at the time limit", "seed", "learned value", "error"), rows)
 
 
+CORRECTIONS = ("vtrace", "one_step", "epsilon", "none")
+
+
+def by_correction(cell: Callable[[list[dict[str, str]]], str]) -> str:
+    """Gives each game, part of replay and lag of scripts/study_corrections.py a row, and each correction a column."""
+    found: dict[tuple[str, ...], dict[str, list[dict[str, str]]]] = {}
+    for row in read("corrections"):
+        place = (row["game"], f"{float(row['replay']):g}", row["lag"])
+        found.setdefault(place, {}).setdefault(row["correction"], []).append(row)
+    rows = [
+        [*place, *(cell(runs[name]) if name in runs else "" for name in CORRECTIONS)]
+        for place, runs in sorted(found.items(), key=lambda item: (item[0][0], item[0][1], int(item[0][2])))
+    ]
+    return table(("game", "replay", "lag", *CORRECTIONS), rows)
+
+
+def corrected(runs: list[dict[str, str]]) -> str:
+    """Says what a cell of the study returned; a cell that lacks seeds says so."""
+    return spread(runs, "final_return", ".2f") + (f", {len(runs)} of 3 seeds" if len(runs) != 3 else "")
+
+
+def ratios(runs: list[dict[str, str]]) -> str:
+    """Says how far the policies of a cell of the study were apart, and what was left of the entropy."""
+    columns = (("ratio_max", ".3g"), ("ratio_clipped_fraction", ".2f"), ("final_entropy", ".2f"))
+    return " / ".join(f"{statistics.median(float(run[column]) for run in runs):{form}}" for column, form in columns)
+
+
 def tried() -> str:
     """Gives each environment of scripts/try_environments.py a row."""
     result = load("environments")
@@ -289,6 +316,9 @@ def all_tables() -> Iterator[tuple[str, str, str]]:
         yield f"docs/{path}", name, learned(name, {})
         yield f"docs/{path}", f"{name}_commands", commands(name)
     yield "docs/atari.md", "minatar5", one_agent()
+    yield "docs/corrections.md", "returns", by_correction(corrected)
+    yield "docs/corrections.md", "ratios", by_correction(ratios)
+    yield "docs/corrections.md", "command", commands("corrections")
     yield "docs/environments.md", "tried", tried()
     yield "docs/environments.md", "time_limits", time_limits()
 

@@ -9,7 +9,6 @@ docs/results/NAME_curves.csv (return against environment frames).
 """
 
 import argparse
-import csv
 import json
 import pathlib
 import subprocess
@@ -17,19 +16,10 @@ import sys
 import tempfile
 import time
 
-from reproducing import read
+from reproducing import append, read
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOLVED = 475.0  # Mean return of 100 episodes, gymnasium's threshold for CartPole-v1.
-
-
-def append(path: pathlib.Path, rows: list[dict]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        if is_new:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 def run_seed(seed: int, flags: list[str], threshold: float) -> tuple[dict, list[dict]]:

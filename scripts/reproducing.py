@@ -56,6 +56,16 @@ def write(path: pathlib.Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def append(path: pathlib.Path, rows: list[dict]) -> None:
+    """Adds rows to a table, which is made where there is none."""
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        if is_new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
 def call(*command: str) -> None:
     """Runs python with these arguments; a Ctrl-C, which the process gets too, lets it end in its own way."""
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT)
