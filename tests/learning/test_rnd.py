@@ -35,15 +35,17 @@ def test_sums_of_rewards():
 
 def test_rewards_are_errors_in_units_of_the_spread_of_returns():
     rnd = make_rnd(rnd_discounting=0.9, rnd_scale=0.3)
-    batch = join_groups(make_batch())
     marks = Marks(tf.constant([True, False, True, True]), tf.ones([B]))
-    returns = []
+    returns, observations = [], []
     for seed in range(2):
         batch = join_groups(make_batch(seed))
         intrinsic = rnd.observe(batch, marks)
         error = intrinsic.error.numpy()
         returns += [sum(error[s] * 0.9 ** (t - s) for s in range(1, t + 1))[marks.is_fresh] for t in range(1, T + 1)]
         np.testing.assert_allclose(intrinsic.reward, error / np.std(returns), rtol=1e-4)
+        observations.append(batch.env_outputs.observation.numpy()[1:, marks.is_fresh])  # Row 0 counted before.
+    (moments,) = rnd._networks._moments.values()
+    np.testing.assert_allclose(moments.mean, [np.mean(observations)], rtol=1e-4)
     assert (intrinsic.discounting, intrinsic.scale) == (0.9, 0.3)
     assert intrinsic.baselines.shape == (T + 1, B)
 
