@@ -96,6 +96,7 @@ def check_settings_have_effect(config: Config, observation_space: gym.Space, act
             config.behaviour_epsilon > 0 and has_boxes,
             "has a Box action, of which no choice is uniform (--behaviour_temperature explores there)",
         ),
+        ("rnd", config.rnd and all(map(is_text, seen)), "has nothing but texts, of which it cannot tell what is new"),
         ("action_bounds", config.action_bounds != "clip" and not has_boxes, "has no Box action"),
         ("action_scale", config.action_scale != "learned" and not has_boxes, "has no Box action"),
     ):

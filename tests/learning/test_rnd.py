@@ -1,11 +1,13 @@
 """Random network distillation in the learner: rewards, what counts, what is kept, and that new things get old."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config, SettingError
+from impala_tf.environments.space_checks import check_settings_have_effect
 from impala_tf.experience.unroll_queue import join_groups
 from impala_tf.learning.learner import Learner
 from impala_tf.learning.rnd import RandomNetworkDistillation, discounted_sums
@@ -113,3 +115,11 @@ def test_a_run(tmp_path):
     assert sum(int(tf.size(v)) for v in signature.weights) == num_weights, "the policy's are all that is exported"
     with pytest.raises(SettingError, match=r"--rnd=true \(given: false\)"):
         run(tmp_path, **(settings | {"rnd": False}))
+
+
+def test_texts_alone_are_refused():
+    config, actions = Config(env_id="Talk-v0", rnd=True), gym.spaces.Discrete(2)
+    with pytest.raises(SettingError, match=r"^--rnd=true: Talk-v0 has nothing but texts") as error:
+        check_settings_have_effect(config, gym.spaces.Dict(a=gym.spaces.Text(9)), actions)
+    assert "\n" not in str(error.value)
+    check_settings_have_effect(config, gym.spaces.Dict(a=gym.spaces.Text(9), b=gym.spaces.Discrete(3)), actions)
