@@ -54,13 +54,14 @@ def train(
         except gym.error.Error as error:
             raise SettingError(f"--env_id={config.env_id}: cannot be a name for make_env ({error})") from None
     from impala_tf import environments
-    from impala_tf.records.logdir import LogDir
+    from impala_tf.records.logdir import LogDir, teacher_exports
     from impala_tf.support.messages import warn
     from impala_tf.support.startup import import_tensorflow
 
     # Everything that can be wrong is checked before TensorFlow is imported, which takes seconds.
     environments.clear_caches()
     environments.spec_for_training(config)
+    teacher_exports(config.teacher)
     logdir = LogDir(config, warn)
     import_tensorflow()
     from impala_tf.running import training

@@ -98,11 +98,13 @@ class LossCosts(NamedTuple):
     entropy: [] float32, weight of the entropy bonus (--entropy_cost).
     baseline: [] float32, weight of the baseline loss (--baseline_cost).
     kl: [] float32, weight of KL(reference policy || pi), for algorithms that have one (--kl_cost).
+    teacher: [] float32, weight of the KL from the teacher (--teacher_cost).
     """
 
     entropy: Array
     baseline: Array
     kl: Array
+    teacher: Array
 
 
 class Marks(NamedTuple):
@@ -144,6 +146,7 @@ class LossInputs(NamedTuple):
     distribution: the `spaces.distributions.ActionDistribution` whose parameters the networks give.
     costs: weights of the loss's terms.
     marks: marks of the unrolls.
+    network_reward: [T + 1, B] float32, rewards as networks see them, neither shaped nor scaled.
     intrinsic: intrinsic rewards and what belongs to them; None without an intrinsic motivation.
     """
 
@@ -153,6 +156,7 @@ class LossInputs(NamedTuple):
     distribution: Any
     costs: LossCosts
     marks: Marks
+    network_reward: Array
     intrinsic: Intrinsic | None = None
 
 

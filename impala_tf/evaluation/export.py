@@ -152,6 +152,17 @@ class ExportedAgent:
                 f"takes {_in_words(wants)} and acts by {wanted[0]}, of a policy with {wanted[1]} parameters"
             )
 
+    @property
+    def state_size(self) -> int:
+        """Returns the size of the core's state; 0 without a core."""
+        return self._step.structured_input_signature[1]["core_state"].shape[-1]
+
+    @property
+    def observation_shapes(self) -> list[tuple[int, ...]]:
+        """Returns the shape of each part of an observation, in the order of tf.nest.flatten."""
+        inputs = self._step.structured_input_signature[1]
+        return [tuple(inputs[name].shape[1:]) for name in self._names]
+
     def initial_state(self, batch_size: int) -> tf.Tensor:
         return self._initial_state(batch_size=tf.constant(batch_size))["core_state"]
 

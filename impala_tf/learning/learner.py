@@ -89,7 +89,7 @@ class Learner:
     @property
     def scheduled(self) -> Hyperparameters:
         """Returns the numbers of the next update, after the schedules."""
-        return optimizers.scheduled(self.hyperparameters, self._config, self.environment_frames)
+        return optimizers.scheduled(self.hyperparameters, self._config, self.environment_frames, self.updates)
 
     def update(self, groups: Unroll, num_steps: int, marks: Marks | None = None) -> UpdateResult:
         """Learns from a batch.

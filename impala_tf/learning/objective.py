@@ -112,7 +112,7 @@ class Objective:
         scaled = rows._replace(reward=reward * agent.reward_scale(batch.task))
         unroll = batch._replace(env_outputs=scaled)
         intrinsic = self._motivation.observe(batch, marks) if self._motivation else None
-        return LossInputs(unroll, outputs, target, agent.distribution, costs, marks, intrinsic)
+        return LossInputs(unroll, outputs, target, agent.distribution, costs, marks, rows.reward, intrinsic)
 
 
 def shaped_rewards(shape_rewards: Callable[[Unroll], tf.Tensor], batch: Unroll) -> tf.Tensor:

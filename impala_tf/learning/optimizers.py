@@ -14,7 +14,7 @@ from impala_tf.types import LossCosts
 class Hyperparameters(NamedTuple):
     """These settings are inputs of the learner's graph, so that a change needs no new trace.
 
-    learning_rate, entropy_cost: those before their schedules, which `scheduled` applies.
+    learning_rate, entropy_cost, teacher_cost: those before their schedules, which `scheduled` applies.
     """
 
     learning_rate: float
@@ -24,10 +24,11 @@ class Hyperparameters(NamedTuple):
     baseline_cost: float
     weight_decay: float
     kl_cost: float
+    teacher_cost: float
 
     @property
     def costs(self) -> LossCosts:
-        return LossCosts(entropy=self.entropy_cost, baseline=self.baseline_cost, kl=self.kl_cost)
+        return LossCosts(self.entropy_cost, self.baseline_cost, self.kl_cost, self.teacher_cost)
 
     def as_tensor(self) -> tf.Tensor:
         """Returns [number of fields] float32. `Hyperparameters(*tf.unstack(tensor))` is the inverse."""
@@ -39,11 +40,14 @@ def hyperparameters_of(config: Config) -> Hyperparameters:
     return Hyperparameters(**{name: getattr(config, name) for name in Hyperparameters._fields})
 
 
-def scheduled(hyperparameters: Hyperparameters, config: Config, environment_frames: int) -> Hyperparameters:
-    """Returns the numbers of the update that comes after some frames, as the schedules say."""
+def scheduled(
+    hyperparameters: Hyperparameters, config: Config, environment_frames: int, updates: int
+) -> Hyperparameters:
+    """Returns the numbers of the update that comes after some frames and updates, as the schedules say."""
     return hyperparameters._replace(
         learning_rate=hyperparameters.learning_rate * learning_rate_factor(config, environment_frames),
         entropy_cost=hyperparameters.entropy_cost * entropy_cost_factor(config, environment_frames),
+        teacher_cost=hyperparameters.teacher_cost * config.teacher_cost_decay**updates,
     )
 
 

@@ -121,6 +121,14 @@ def find_start(init_from: str) -> pathlib.Path:
     )
 
 
+def teacher_exports(teacher: str) -> list[pathlib.Path]:
+    """Returns the directories that --teacher names. Raises SettingError when one is not an export."""
+    paths = [pathlib.Path(item) for item in teacher.split(",")] if teacher else []
+    for path in paths:
+        check_export(path, "teacher")
+    return paths
+
+
 def check_export(directory: pathlib.Path, flag: str) -> None:
     """Raises SettingError, naming the flag, when the directory holds no export of impala_tf."""
     if not (directory / "saved_model.pb").is_file() or not (directory / INFO_FILE).is_file():

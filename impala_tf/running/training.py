@@ -171,8 +171,8 @@ def save_and_export(run: Run) -> None:
 
 
 def export_info(run: Run) -> dict:
-    """Returns the description that stands beside an export's model, for `evaluate`."""
-    return dict(environment=environment_settings(run.config))
+    """Returns the description that stands beside an export's model, for `evaluate` and --teacher."""
+    return dict(environment=environment_settings(run.config), action_scale_init=run.config.action_scale_init)
 
 
 def export_best(run: Run, request: signals.Request) -> None:

@@ -12,6 +12,7 @@ from impala_tf.config import Config, SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.evaluator import Evaluator
+from impala_tf.evaluation.teachers import teacher_terms
 from impala_tf.experience.weights import WeightStore
 from impala_tf.interfaces import Motivation
 from impala_tf.learning.devices import default_device
@@ -48,7 +49,8 @@ def connect(
     with tf.device(device):
         agent = make_new_agent()
         take_weights(config, agent, logdir.start)
-        learner = Learner(config, agent, algorithm, device, (), shape_rewards, make_motivation(config, spec))
+        terms = teacher_terms(config, spec)
+        learner = Learner(config, agent, algorithm, device, terms, shape_rewards, make_motivation(config, spec))
     random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)

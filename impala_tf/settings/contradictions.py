@@ -77,6 +77,13 @@ CONTRADICTIONS = (
     ),
     Contradiction(
         "freeze",
+        lambda c: "heads" in parts_in(c.freeze) and c.popart,
+        lambda c: (
+            "does not go with --popart, which changes the baseline's head with its targets; leave one of them out"
+        ),
+    ),
+    Contradiction(
+        "freeze",
         lambda c: {"torso", "heads"} <= set(parts_in(c.freeze)) and (c.core == "none" or "core" in parts_in(c.freeze)),
         lambda c: "leaves nothing that learns; name fewer parts",
     ),

@@ -2,14 +2,16 @@
 
 import dataclasses
 
-from impala_tf.settings.setting import COMMON, setting
+from impala_tf.settings.setting import COMMON, at_least, between, setting
+
+KICKSTARTING = "Schmitt et al. 2018"
 
 PARTS = ("torso", "core", "heads")  # The network has these parts.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransferSettings:
-    """A run may start from the weights of another run, and keep some of them as they are."""
+    """A run may start from the weights of another run, keep some of them as they are, and learn from teachers."""
 
     init_from: str = setting(
         "",
@@ -27,6 +29,25 @@ class TransferSettings:
         "",
         "Parts of the network that do not learn: any of torso, core and heads, with commas between them. Statistics "
         "for normalising go on.",
+    )
+    teacher: str = setting(
+        "",
+        "An export without a core (saved_model) whose policy this one is drawn to, on its own unrolls; with several "
+        "tasks also one export for each task of --env_id, in that order, with commas between them.",
+        source=KICKSTARTING,
+        roles=(COMMON,),
+    )
+    teacher_cost: float = setting(
+        0.5,
+        "Weight of KL(teacher || policy), summed over the steps of a batch.",
+        source=f"{KICKSTARTING}: 0.1 to 0.5",
+        bounds=at_least(0),
+    )
+    teacher_cost_decay: float = setting(
+        1.0,
+        "Factor of --teacher_cost after each update; 0.9999 leaves a tenth after 23,000.",
+        source=f"{KICKSTARTING}: 0.9995 to 1",
+        bounds=between(0, 1),
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from impala_tf.config import SettingError
+from impala_tf.config import Config, SettingError
 from impala_tf.learning import controllers
 from impala_tf.learning.controllers import (
     MAX_ENTROPY_COST,
@@ -72,7 +72,7 @@ def test_the_entropy_cost_goes_linearly_to_its_end():
     costs = [learner.update(make_batch(0), 10).metrics.numpy()[-1] for _ in range(6)]
     np.testing.assert_allclose(costs, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], rtol=1e-5)
     assert learner.hyperparameters.entropy_cost == 0.5
-    assert scheduled(learner.hyperparameters, learner._config, 20).entropy_cost == pytest.approx(0.3)
+    assert scheduled(learner.hyperparameters, learner._config, 20, 2).entropy_cost == pytest.approx(0.3)
 
 
 def test_an_algorithm_without_the_metric_is_refused():
@@ -91,3 +91,9 @@ def test_an_algorithm_without_the_metric_is_refused():
 )  # fmt: skip
 def test_the_cost_of_the_divergence_is_adapted_outside_of_half_and_twice_the_target(cost, measured, following):
     assert TargetKl(target=0.04).next_value(cost, measured) == following
+
+
+def test_the_teachers_cost_falls_with_every_update():
+    config = Config(teacher_cost=0.5, teacher_cost_decay=0.9)
+    costs = [scheduled(hyperparameters_of(config), config, 0, updates).costs.teacher for updates in (0, 1, 3)]
+    np.testing.assert_allclose(costs, [0.5, 0.45, 0.5 * 0.9**3])

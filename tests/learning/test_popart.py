@@ -83,7 +83,7 @@ def test_a_target_network_with_older_statistics_has_the_same_values(monkeypatch)
     learner.hyperparameters = learner.hyperparameters._replace(learning_rate=0.0)
     learner.update(make_batch(0), 10)
     assert np.any(learner.agent.flat_weights() != old)
-    learner.objective.evaluate(join_groups(make_batch(1)), all_fresh(4), LossCosts(0.1, 0.5, 0.1), old)
+    learner.objective.evaluate(join_groups(make_batch(1)), all_fresh(4), LossCosts(0.1, 0.5, 0.1, 0.0), old)
     outputs, target = seen[-1].outputs, seen[-1].target
     np.testing.assert_allclose(target.baselines, outputs.baselines, atol=1e-5)
     np.testing.assert_allclose(target.parameters, outputs.parameters, atol=1e-5)

@@ -62,6 +62,7 @@ CASES = [
     *((dict(freeze=parts), f"--freeze={parts}: must be any of torso, core, heads, with commas between them")
       for parts in ("torso,", "head", "torso,torso")),
     (dict(freeze="core"), "--freeze=core: the network has no core (--core=none); leave core out"),
+    (dict(freeze="heads", popart=True), "--freeze=heads: does not go with --popart, which changes the baseline's head"),
     (dict(freeze="heads,torso"), "--freeze=heads,torso: leaves nothing that learns; name fewer parts"),
     (dict(freeze="heads,core,torso", core="gru"), "--freeze=heads,core,torso: leaves nothing that learns; name fewer"),
     (dict(correction="none", algorithm="impact"), "--correction=none: does not go with --algorithm=impact; leave "
@@ -104,6 +105,7 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(target_entropy=-3.0),
         dict(freeze="torso,heads", core="gru"),
         dict(freeze="core,heads", core="gru"),
+        dict(freeze="torso", popart=True),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),
         dict(correction="none", algorithm="somewhere:my_impala"),
         dict(correction="one_step", clip_pg_rho_threshold=2.0),

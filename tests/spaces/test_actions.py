@@ -242,7 +242,7 @@ def test_returns_are_divided_in_the_loss():
     unroll = make_unroll()._replace(task=tf.constant([0, 1, 1, 0]))
     rows = unroll.env_outputs
     divided = unroll._replace(env_outputs=rows._replace(reward=rows.reward / [2.0, 10.0, 10.0, 2.0]))
-    costs = LossCosts(entropy=0.01, baseline=0.5)
+    costs = LossCosts(entropy=0.01, baseline=0.5, kl=0.0, teacher=0.0)
     expected = batch_losses(Impala(), agent, divided, costs).total
     agent.statistics[1].assign([4.0, 100.0])
     np.testing.assert_allclose(batch_losses(Impala(), agent, unroll, costs).total, expected, rtol=1e-5)

@@ -83,7 +83,8 @@ def loss_inputs(unroll, outputs, distribution, config, **fields):
         outputs=NetworkOutputs(*outputs),
         target=None,
         distribution=distribution,
-        costs=LossCosts(entropy=config.entropy_cost, baseline=config.baseline_cost, kl=config.kl_cost),
+        costs=LossCosts(entropy=config.entropy_cost, baseline=config.baseline_cost, kl=config.kl_cost, teacher=0.0),
         marks=all_fresh(unroll.task.shape[0]),
+        network_reward=unroll.env_outputs.reward,
     )
     return LossInputs(**(inputs | fields))
