@@ -100,12 +100,12 @@ def test_a_box_must_mean_the_same(tmp_path):
 
 
 def test_a_run_of_two_tasks_learns_from_teachers(tmp_path):
-    """Its policy comes near theirs. CartPole alone would teach it nothing in so short a time."""
+    """Its policy comes near theirs, though the task pays for another one."""
     agent = agent_of(*CART_POLE[:2])
     agent.keras_variables[-3].assign(np.float32([3, 0]))  # The bias of the policy's head.
     teacher = exported(tmp_path / "left", agent)
     settings = dict(env_id="CartPole-v1,CartPole-v0", teacher=f"{tmp_path / 'left'},{tmp_path / 'left'}")
-    run(tmp_path / "run", total_environment_frames=4000, teacher_cost=1.0, teacher_cost_decay=0.999, **settings)
+    run(tmp_path / "run", total_environment_frames=4000, teacher_cost=10.0, **settings)
     observation = np.random.default_rng(0).normal(0, 0.1, size=(50, 4)).astype(np.float32)
     row = observation, np.zeros(50, np.float32), teacher.initial_action(50), np.ones(50, bool)
     student = ExportedAgent(tmp_path / "run" / "saved_model")
@@ -113,5 +113,5 @@ def test_a_run_of_two_tasks_learns_from_teachers(tmp_path):
         x.step(*row, x.initial_state(50), np.zeros(2, np.int32))["policy_parameters"] for x in (teacher, student)
     )
     kl = np.mean(agent.distribution.kl(theirs, ours))
-    assert kl < 0.3 * np.mean(agent.distribution.kl(theirs, tf.zeros_like(theirs)))
+    assert kl < 0.4 * np.mean(agent.distribution.kl(theirs, tf.zeros_like(theirs)))
     assert {"teacher_kl", "teacher_loss"} <= set(metrics_of(tmp_path / "run"))
