@@ -69,6 +69,12 @@ class Source(Protocol):
     def has_next(self) -> bool:
         """Returns whether `next` has not to wait."""
 
+    def learned(self, batch: Any, advantage_tm1: Array) -> None:
+        """Tells the source what an update made of one of its batches.
+
+        advantage_tm1: [T, B] float32, advantages of the steps.
+        """
+
 
 class Algorithm(Protocol):
     """An algorithm is a pure loss, what it needs and what it reports. It knows no network, optimizer or thread.

@@ -64,6 +64,8 @@ class Unroll(NamedTuple):
     env_outputs: EnvOutput of arrays [T + 1, B, ...], the rows.
     actions: [T, B, ...], actions chosen at rows 0 to T - 1.
     behaviour_parameters: [T, B, P] float32, parameters of the distributions that those actions were sampled from.
+    behaviour_baselines: [T, B, N] float32, values V that the network gave at those rows; N is 1, or 0 where nothing
+        needs them.
     last_action: [B, ...], action before row 0.
     core_state: [B, S] float32, state before row 0.
     policy_version: [B] int64, the learner's update count when it published the weights that acted.
@@ -74,6 +76,7 @@ class Unroll(NamedTuple):
     env_outputs: EnvOutput
     actions: Array
     behaviour_parameters: Array
+    behaviour_baselines: Array
     last_action: Array
     core_state: Array
     policy_version: Array
@@ -190,7 +193,7 @@ class Needs(NamedTuple):
     minibatches: int = 1
 
 
-TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters")
+TIME_MAJOR_FIELDS = ("env_outputs", "actions", "behaviour_parameters", "behaviour_baselines")
 
 
 @dataclasses.dataclass(frozen=True)  # It is no tuple, because it is a leaf of nests.

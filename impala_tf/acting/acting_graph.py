@@ -11,6 +11,7 @@ import tensorflow as tf
 from impala_tf.acting.inference import Policy
 from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.support.graphs import direct_call
+from impala_tf.types import PolicyStep
 
 
 class ActingGraph:
@@ -92,6 +93,11 @@ class ActingGraph:
         *leaves, reward, first = row
         observation = tf.nest.pack_sequence_as(self.spec.leaves.env_outputs.observation, leaves)
         return self.policy.step(observation, reward, last_action, first, core_state, seed, *behaviour)
+
+    def _recorded(self, step: PolicyStep) -> list[tf.Tensor]:
+        """Returns what the unroll records of a policy call: action, parameters, and the baseline if the spec has it."""
+        baselines = [step.baseline[:, tf.newaxis]] if self.spec.leaves.behaviour_baselines.shape[0] else []
+        return [step.action, step.parameters, *baselines]
 
     def _in_python(self, method: Callable, index: tf.Tensor, arguments: list, like: Any) -> list[tf.Tensor]:
         """Calls method(actor, *arguments) when the graph runs, with numpy arrays and the actor of that index.

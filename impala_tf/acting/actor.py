@@ -54,9 +54,12 @@ class Actor(BaseActor):
 
     # The graph calls these.
 
-    def step_environments(self, action: np.ndarray, parameters: np.ndarray, *, t: int) -> list[np.ndarray]:
-        """Takes the actions of row t; writes them and row t + 1, whose `policy_inputs` it returns."""
-        self._writer.write_action(t, action, parameters)
+    def step_environments(self, action: np.ndarray, *said: np.ndarray, t: int) -> list[np.ndarray]:
+        """Takes the actions of row t; writes them and row t + 1, whose `policy_inputs` it returns.
+
+        said: what else is recorded of the row, see `ActingGraph._recorded`.
+        """
+        self._writer.write_action(t, action, *said)
         started = time.perf_counter()
         self._row = row = self._environment.step(action)
         self.environment_secs += time.perf_counter() - started
@@ -80,7 +83,7 @@ class VectorActingGraph(ActingGraph):
                 step = self._step_policy(row, last_action, core_state, seed, behaviour)
                 last_action, core_state = step.action, step.core_state
                 step_environments = functools.partial(Actor.step_environments, t=t)
-                row = self._in_python(step_environments, index, [step.action, step.parameters], emitted)
+                row = self._in_python(step_environments, index, self._recorded(step), emitted)
         # Outputs of the graph are tensors; converting the arrays outside one by one would cost as much as a row.
         leaves = tf.numpy_function(
             functools.partial(self._call_actor, Actor.written_leaves),

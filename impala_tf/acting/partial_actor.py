@@ -43,16 +43,16 @@ class PartialActor(BaseActor):
         none = tf.nest.map_structure(lambda leaf: leaf[:0], self._writer.unroll)
         return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), none, *self._finished)
 
-    def step_environments(self, action: np.ndarray, parameters: np.ndarray, core_state: np.ndarray) -> list[np.ndarray]:
+    def step_environments(self, core_state: np.ndarray, action: np.ndarray, *said: np.ndarray) -> list[np.ndarray]:
         """Takes the actions of the ready environments; returns the policy's inputs of those that are ready next.
 
-        The graph calls it.
+        The graph calls it. said: what else is recorded of the rows, see `ActingGraph._recorded`.
         """
         envs = self._ready
         starting = envs[self._rows_written[envs] == 1]
         start = self._last_actions[starting], self._core_states[starting], self._version
         self._writer.write_start(starting, *start, self.index, self._environment.tasks[starting])
-        self._writer.write_action(envs, self._rows_written[envs] - 1, action, parameters)
+        self._writer.write_action(envs, self._rows_written[envs] - 1, action, *said)
         self._last_actions[envs] = action
         self._core_states[envs] = core_state
         started = time.perf_counter()
@@ -87,6 +87,6 @@ class PartialActingGraph(ActingGraph):
             for seed in tf.unstack(seeds):
                 *emitted, last_action, core_state = inputs
                 step = self._step_policy(emitted, last_action, core_state, seed, behaviour)
-                arguments = [step.action, step.parameters, step.core_state]
+                arguments = [step.core_state, *self._recorded(step)]
                 inputs = self._in_python(PartialActor.step_environments, index, arguments, like=inputs)
         return inputs

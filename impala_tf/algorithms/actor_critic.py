@@ -1,12 +1,14 @@
 """Has what IMPALA, IMPACT and PPO share: a policy loss on advantages, a baseline on V-trace, and an entropy bonus."""
 
 import dataclasses
+import math
 from typing import ClassVar, NamedTuple, Self
 
 import tensorflow as tf
 
 from impala_tf.algorithms import losses, vtrace
 from impala_tf.algorithms.transitions import Transitions, intrinsic_transitions, transitions
+from impala_tf.algorithms.trust_region import trusted_steps
 from impala_tf.algorithms.vtrace import VTraceReturns
 from impala_tf.config import Config
 from impala_tf.types import Loss, LossInputs, Needs
@@ -58,6 +60,7 @@ class ActorCritic:
     clip_pg_rho_threshold: float = 1.0
     vtrace_lambda: float = 1.0
     normalise_advantages: bool = False
+    trust_region: float = math.inf
     buffer_batches: int = 0
     batch_uses: int = 0
     minibatches: int = 0
@@ -109,6 +112,9 @@ class ActorCritic:
             reward_clipping=self.reward_clipping,
             bootstrap_at_time_limits=self.bootstrap_at_time_limits,
         )
+        if self.trust_region < math.inf:
+            trusted_tm1 = trusted_steps(steps, inputs.distribution, self.trust_region)
+            steps = steps._replace(trusted_tm1=trusted_tm1)
         log_probs = self._log_probs(inputs, steps)
         learned = self._learned(inputs, steps, log_probs)
         advantage_tm1 = learned.advantage_tm1
@@ -116,7 +122,7 @@ class ActorCritic:
         policy_tm1, own_metrics = self.policy_loss(inputs, steps, log_probs, scaled_tm1)
         entropy_tm1 = inputs.distribution.entropy(steps.parameters_tm1)
 
-        policy = losses.weighted_sum(policy_tm1, steps.weight_tm1)
+        policy = losses.weighted_sum(policy_tm1, steps.weight_tm1 * steps.trusted_tm1)
         baseline = inputs.costs.baseline * learned.baseline_loss
         entropy = inputs.costs.entropy * losses.masked_sum(losses.entropy_loss(entropy_tm1), steps.fresh_tm1)
         log_rho_tm1 = tf.stop_gradient(log_probs.policy - log_probs.behaviour)
@@ -128,7 +134,7 @@ class ActorCritic:
             *losses.ratio_statistics(log_rho_tm1, steps.valid_tm1, self.clip_rho_threshold),
         )
         named = dict(zip(ActorCritic.metric_names, metrics, strict=True))
-        return Loss(policy + baseline + entropy, advantage_tm1, named | own_metrics, learned.vs_tm1)
+        return Loss(policy + baseline + entropy, advantage_tm1 * steps.trusted_tm1, named | own_metrics, learned.vs_tm1)
 
     def _log_probs(self, inputs: LossInputs, steps: Transitions) -> LogProbs:
         def log_prob(parameters_tm1: tf.Tensor) -> tf.Tensor:
@@ -149,7 +155,8 @@ class ActorCritic:
             returns = self._returns(stream, log_rho_tm1)
             loss_tm1 = losses.baseline_loss(returns.vs_tm1, stream.value_tm1)
             advantage_tm1 = tf.stop_gradient(self.advantages(returns, stream))
-            return Learned(advantage_tm1, losses.weighted_sum(loss_tm1, stream.weight_tm1), returns.vs_tm1)
+            loss = losses.weighted_sum(loss_tm1, stream.weight_tm1 * stream.trusted_tm1)
+            return Learned(advantage_tm1, loss, returns.vs_tm1)
 
         task = of(steps)
         if inputs.intrinsic is None:
@@ -169,5 +176,5 @@ class ActorCritic:
             clip_rho_threshold=self.clip_rho_threshold,
             clip_c_threshold=self.clip_c_threshold,
             clip_pg_rho_threshold=self.clip_pg_rho_threshold,
-            lambda_=self.vtrace_lambda,
+            lambda_=self.vtrace_lambda * steps.trusted_tm1,
         )

@@ -26,6 +26,7 @@ class Transitions(NamedTuple):
     value_t: [T, B] float32, V of the rows after the steps; its last row only bootstraps.
     weight_tm1: [T, B] float32, factors of the steps' losses: those of their unrolls, 0 where not valid.
     fresh_tm1: [T, B] bool, whether the step is valid and comes straight from an actor.
+    trusted_tm1: [T, B] float32, 0 for steps outside the trust region, else 1; see `trust_region.py`.
     """
 
     reward_t: tf.Tensor
@@ -38,6 +39,7 @@ class Transitions(NamedTuple):
     value_t: tf.Tensor
     weight_tm1: tf.Tensor
     fresh_tm1: tf.Tensor
+    trusted_tm1: tf.Tensor | float = 1.0
 
 
 def transitions(

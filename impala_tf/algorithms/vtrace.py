@@ -49,7 +49,7 @@ def from_importance_weights(
     clip_rho_threshold: float | None = 1.0,
     clip_c_threshold: float | None = 1.0,
     clip_pg_rho_threshold: float | None = 1.0,
-    lambda_: float = 1.0,
+    lambda_: float | tf.Tensor = 1.0,
 ) -> VTraceReturns:
     """Computes V-trace targets from log importance ratios. T and all further dimensions may be unknown.
 
@@ -62,7 +62,7 @@ def from_importance_weights(
     clip_rho_threshold: rho_bar, which decides the fixed point; None means no clipping.
     clip_c_threshold: c_bar, which decides the speed of contraction; None means no clipping.
     clip_pg_rho_threshold: threshold of rho in the advantages only; None means no clipping.
-    lambda_: factor of c (remark 2).
+    lambda_: factor of c (remark 2); [T, ...] float32 gives each step its own.
 
     Raises ValueError when a rank, a dtype, a known shape or a threshold is wrong.
     """
@@ -153,5 +153,5 @@ def _check_thresholds(rho, c, pg_rho, lambda_) -> None:
     for name, value in dict(
         clip_rho_threshold=rho, clip_c_threshold=c, clip_pg_rho_threshold=pg_rho, lambda_=lambda_
     ).items():
-        if value is not None and value < 0:
+        if value is not None and not tf.is_tensor(value) and value < 0:
             raise ValueError(f"{name} must be at least 0 or None, got {value}")

@@ -1,5 +1,6 @@
 """Reads off a batch, before the learner sees it, its steps, policy versions and ended episodes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ class BatchStatistics(NamedTuple):
     tasks: [E] int32, index of the task of each episode.
     returns: [E] float32, sum of the rewards of each episode, neither discounted nor clipped.
     lengths: [E] int32, number of agent steps of each episode.
+    num_dropped: number of unrolls that were dropped for their age. Steps and episodes of those from the queue are
+        counted above, since they were made.
     """
 
     num_steps: int
@@ -24,6 +27,7 @@ class BatchStatistics(NamedTuple):
     tasks: np.ndarray
     returns: np.ndarray
     lengths: np.ndarray
+    num_dropped: int = 0
 
 
 def batch_statistics(batch: Unroll) -> BatchStatistics:
@@ -46,6 +50,20 @@ def batch_statistics(batch: Unroll) -> BatchStatistics:
         tasks=per_episode(batch.task),
         returns=rows.episode_return.numpy()[:, :-1][begins],
         lengths=rows.episode_steps.numpy()[:, :-1][begins],
+    )
+
+
+def with_dropped(kept: BatchStatistics, dropped: Sequence[BatchStatistics]) -> BatchStatistics:
+    """Adds the steps and episodes of unrolls that were dropped to the statistics of a batch."""
+    parts = [kept, *dropped]
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return kept._replace(
+        num_steps=sum(part.num_steps for part in parts),
+        num_dropped=sum(len(part.versions) for part in dropped),
+        **{name: joined(name) for name in ("actors", "tasks", "returns", "lengths")},
     )
 
 

@@ -12,7 +12,7 @@ from impala_tf.experience.source import Batch
 from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.interfaces import Source
 from impala_tf.settings.setting import SettingError
-from impala_tf.types import Marks
+from impala_tf.types import Array, Marks
 
 
 class ReplaySource:
@@ -22,7 +22,9 @@ class ReplaySource:
 
     source: source of fresh unrolls.
     num_replayed: number of unrolls that are added to a batch; a multiple of the size of its groups.
+    importance_exponent: function that returns the power of the importance weights of the next batch.
     timer: function that makes, of "batch", a context that times the work of this source.
+    oldest: function that returns the oldest policy version that may be replayed.
     """
 
     def __init__(
@@ -30,12 +32,16 @@ class ReplaySource:
         source: Source,
         buffer: ReplayBuffer,
         num_replayed: int,
+        importance_exponent: Callable[[], float],
         timer: Callable[[str], AbstractContextManager],
+        oldest: Callable[[], int] = lambda: 0,
     ):
         self._source = source
         self._buffer = buffer
         self._num_replayed = num_replayed
+        self._importance_exponent = importance_exponent
         self._timer = timer
+        self._oldest = oldest
 
     def next(self) -> Batch:
         """Returns the next batch: the fresh unrolls, then the replayed ones. Raises what the source raises."""
@@ -47,17 +53,37 @@ class ReplaySource:
         """Returns whether `next` has not to wait."""
         return self._source.has_next()
 
+    def learned(self, batch: Batch, advantage_tm1: Array) -> None:
+        """Makes the mean size of its advantages the priority of each unroll of a batch.
+
+        advantage_tm1: [T, B] float32, advantages of the steps; they are 0 where the step was not a real one.
+        """
+        if self._buffer.has_priorities:
+            assert batch.serials is not None
+            self._buffer.set_priorities(batch.serials, np.abs(np.asarray(advantage_tm1)).mean(axis=0))
+        self._source.learned(batch, advantage_tm1)
+
     def _with_replayed(self, batch: Batch) -> Batch:
         fresh = tf.nest.map_structure(np.asarray, batch.groups)
-        self._buffer.insert(fresh)
+        serials = self._buffer.insert(fresh)
+        # There may have been an update since the fresh unrolls were young enough; they stay.
+        num_dropped = self._buffer.drop_before(min(self._oldest(), int(fresh.policy_version.min())))
         group = fresh.actor.shape[1]
-        drawn = self._buffer.draw(self._num_replayed // group, group)
+        drawn = self._buffer.draw(self._num_replayed // group, group, self._importance_exponent())
         # Numpy joins small arrays in a tenth of the time of an op.
         groups = tf.nest.map_structure(_joined, fresh, drawn.groups)
         is_fresh = np.zeros(len(drawn.weights), bool)
         marks = Marks(_joined(batch.marks.is_fresh, is_fresh), _joined(batch.marks.weight, drawn.weights))
-        versions = np.concatenate([batch.statistics.versions, drawn.groups.policy_version.ravel()])
-        return batch._replace(groups=groups, marks=marks, statistics=batch.statistics._replace(versions=versions))
+        statistics = batch.statistics._replace(
+            versions=np.concatenate([batch.statistics.versions, drawn.groups.policy_version.ravel()]),
+            num_dropped=batch.statistics.num_dropped + num_dropped,
+        )
+        return batch._replace(
+            groups=groups,
+            marks=marks,
+            statistics=statistics,
+            serials=np.concatenate([serials, drawn.serials]),
+        )
 
 
 def check_memory(spec: UnrollSpec, capacity: int) -> int:

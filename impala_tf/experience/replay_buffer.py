@@ -35,10 +35,13 @@ class ReplayBuffer:
 
     seed: seed that decides what is drawn.
     exponent: power of the priorities; 0 draws uniformly.
+
+    has_priorities: whether priorities make a difference.
     """
 
     def __init__(self, spec: UnrollSpec, capacity: int, seed: int, exponent: float = 0.0):
         self.capacity = capacity
+        self.has_priorities = exponent > 0
         self._spec = spec
         self._exponent = exponent
         self._random = np.random.default_rng(seed)

@@ -1,7 +1,6 @@
 """Learns from batches several times: IMPACT's circular buffer (Luo et al. 2020), PPO's passes and minibatches."""
 
 from collections import deque
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -9,15 +8,8 @@ import tensorflow as tf
 from impala_tf.experience.batch_statistics import nothing_new
 from impala_tf.experience.source import Batch
 from impala_tf.experience.unroll_queue import join_groups
-from impala_tf.types import TIME_MAJOR_FIELDS, Marks, Needs, Unroll
-
-
-class BatchSource(Protocol):
-    """Batches come from this source. `has_next` says whether `next` has not to wait."""
-
-    def next(self) -> Batch: ...
-
-    def has_next(self) -> bool: ...
+from impala_tf.interfaces import Source
+from impala_tf.types import TIME_MAJOR_FIELDS, Array, Marks, Needs, Unroll
 
 
 class _Held:
@@ -46,7 +38,7 @@ class ReuseSource:
     seed: seed of the order of batches, and of which unrolls make a minibatch.
     """
 
-    def __init__(self, source: BatchSource, needs: Needs, seed: int):
+    def __init__(self, source: Source, needs: Needs, seed: int):
         self._source = source
         self._needs = needs
         self._random = np.random.default_rng(seed)
@@ -67,6 +59,10 @@ class ReuseSource:
     def has_next(self) -> bool:
         """Returns whether `next` has not to wait."""
         return bool(self._minibatches or self._held) or self._source.has_next()
+
+    def learned(self, batch: Batch, advantage_tm1: Array) -> None:
+        """Tells the source; see `interfaces.Source`."""
+        self._source.learned(batch, advantage_tm1)
 
     def _fill(self) -> None:
         while not self._held or (len(self._held) < self._needs.buffer_batches and self._source.has_next()):
@@ -105,7 +101,13 @@ class ReuseSource:
         unroll, marks = held.arrays
         with tf.device("/CPU:0"):
             return [
-                Batch(_take(unroll, part), _take_marks(marks, part), nothing_new(versions[part]), is_last_use=False)
+                Batch(
+                    _take(unroll, part),
+                    _take_marks(marks, part),
+                    nothing_new(versions[part]),
+                    is_last_use=False,
+                    serials=None if batch.serials is None else batch.serials[part],
+                )
                 for part in np.split(self._random.permutation(len(versions)), num_parts)
             ]
 

@@ -20,19 +20,21 @@ class UnrollQueue:
     batch_size: B, number of unrolls in a batch.
     num_envs: number of unrolls in one `put`.
     capacity: number of unrolls that the queue holds; 0 means one batch.
+
+    group: number of unrolls in a group. groups_per_batch: number of groups in a batch.
     """
 
     def __init__(self, spec: UnrollSpec, batch_size: int, num_envs: int, capacity: int = 0):
         self.spec = spec
         self.batch_size = batch_size
         self.group = math.gcd(batch_size, num_envs)
-        self._groups_per_batch = batch_size // self.group
+        self.groups_per_batch = batch_size // self.group
         with_shapes = map_leaves(lambda name, leaf: tf.TensorShape(spec.shape(self.group, name, leaf)), spec)
         shapes = [tuple(shape) for shape in tf.nest.flatten(with_shapes)]
         dtypes = [tf.as_dtype(leaf.dtype) for leaf in tf.nest.flatten(spec.leaves)]
         # FIFOQueue crashes on elements without content (the core state of a network without a core), so they stay out.
         self._empty = {
-            i: tf.zeros([self._groups_per_batch, *shapes[i]], dtypes[i]) for i in range(len(shapes)) if 0 in shapes[i]
+            i: tf.zeros([self.groups_per_batch, *shapes[i]], dtypes[i]) for i in range(len(shapes)) if 0 in shapes[i]
         }
         capacity_in_groups = max(1, (capacity or batch_size) // self.group)
         with tf.device("/CPU:0"):
@@ -50,14 +52,16 @@ class UnrollQueue:
         components = self._queued(tf.nest.flatten(unrolls))
         tf.raw_ops.QueueEnqueueManyV2(handle=self._queue.queue_ref, components=components)
 
-    def get(self) -> Unroll:
+    def get(self, num_groups: int = 0) -> Unroll:
         """Returns the next `batch_size` unrolls, still in groups: [groups_per_batch, ...]; see `join_groups`.
 
-        Raises tf.errors.OutOfRangeError when the queue is closed and holds less than a batch.
+        num_groups: number of groups that are wanted instead, at most those of a batch; 0 means a batch.
+        Raises tf.errors.OutOfRangeError when the queue is closed and holds less than that.
         """
-        leaves = self._queue.dequeue_many(self._groups_per_batch)
+        num_groups = num_groups or self.groups_per_batch
+        leaves = self._queue.dequeue_many(num_groups)
         for i, empty in self._empty.items():
-            leaves.insert(i, empty)
+            leaves.insert(i, empty[:num_groups])
         return tf.nest.pack_sequence_as(self.spec.leaves, leaves)
 
     def size(self) -> int:

@@ -23,8 +23,18 @@ class UnrollSpec(NamedTuple):
         return (rows, group, *spec.shape)
 
 
-def unroll_spec(unroll_length: int, observation: Any, action: ArraySpec, num_parameters: int, state_size: int):
-    """Returns the `UnrollSpec` for one kind of observation (a nest of ArraySpec), action, policy head and core."""
+def unroll_spec(
+    unroll_length: int,
+    observation: Any,
+    action: ArraySpec,
+    num_parameters: int,
+    state_size: int,
+    num_baselines: int = 0,
+) -> UnrollSpec:
+    """Returns the `UnrollSpec` for one kind of observation (a nest of ArraySpec), action, policy head and core.
+
+    num_baselines: number of baselines that are recorded at each row, 0 or 1.
+    """
     scalar = {dtype: ArraySpec((), np.dtype(dtype)) for dtype in ("float32", "bool", "int32", "int64")}
     env_outputs = EnvOutput(
         reward=scalar["float32"],
@@ -40,6 +50,7 @@ def unroll_spec(unroll_length: int, observation: Any, action: ArraySpec, num_par
         env_outputs=env_outputs,
         actions=action,
         behaviour_parameters=ArraySpec((num_parameters,), np.dtype("float32")),
+        behaviour_baselines=ArraySpec((num_baselines,), np.dtype("float32")),
         last_action=action,
         core_state=ArraySpec((state_size,), np.dtype("float32")),
         policy_version=scalar["int64"],

@@ -56,10 +56,15 @@ class UnrollWriter:
         for array, values in zip(self._row_arrays, leaves_of_row(row), strict=True):
             self._write(array, t, values)
 
-    def write_action(self, t: int, action: np.ndarray, parameters: np.ndarray) -> None:
-        """Writes what the policy chose at row t [num_envs, ...], and the parameters that it chose from."""
+    def write_action(self, t: int, action: np.ndarray, parameters: np.ndarray, *baselines: np.ndarray) -> None:
+        """Writes what the policy chose at row t [num_envs, ...], and the parameters that it chose from.
+
+        baselines: [num_envs, 1] values of the rows, if the spec records them.
+        """
         self._write(self.unroll.actions, t, action)
         self._write(self.unroll.behaviour_parameters, t, parameters)
+        for values in baselines:
+            self._write(self.unroll.behaviour_baselines, t, values)
 
     def _write(self, array: np.ndarray, t: int, values: np.ndarray) -> None:
         if self._num_groups == 1:  # With few environments the reshape would cost as much as the writing.
@@ -104,7 +109,14 @@ class PartialUnrollWriter:
         for array, values in zip(self._row_arrays, leaves_of_row(row), strict=True):
             array[envs, t, 0] = values
 
-    def write_action(self, envs: np.ndarray, t: np.ndarray, action: np.ndarray, parameters: np.ndarray) -> None:
-        """Writes what the policy chose at those rows [R, ...], and the parameters that it chose from."""
+    def write_action(
+        self, envs: np.ndarray, t: np.ndarray, action: np.ndarray, parameters: np.ndarray, *baselines: np.ndarray
+    ) -> None:
+        """Writes what the policy chose at those rows [R, ...], and the parameters that it chose from.
+
+        baselines: [R, 1] values of the rows, if the spec records them.
+        """
         self.unroll.actions[envs, t, 0] = action
         self.unroll.behaviour_parameters[envs, t, 0] = parameters
+        for values in baselines:
+            self.unroll.behaviour_baselines[envs, t, 0] = values

@@ -172,13 +172,13 @@ class Learner:
         batch = join_groups(groups)
         rows = batch.env_outputs
         # The standard deviation of returns includes this batch; otherwise the first batch would have none.
-        self.agent.update_return_statistics(rows, batch.task)
+        self.agent.update_return_statistics(rows, batch.task, marks.is_fresh)
         # The loss normalises observations as the actors did, whose statistics do not include this batch. Only the first
         # batch is included: there were no statistics yet, and raw observations would make too large an update.
-        self._update_observation_statistics(batch, is_first)
+        self._update_observation_statistics(batch, marks, is_first)
         inputs = Hyperparameters(*tf.unstack(hyperparameters))
         evaluated = self.objective.evaluate(batch, marks, inputs.costs, targets[0] if targets else None)
-        self._update_observation_statistics(batch, tf.logical_not(is_first))
+        self._update_observation_statistics(batch, marks, tf.logical_not(is_first))
 
         def update_value_statistics() -> None:
             self.agent.update_value_statistics(evaluated.vs_tm1, rows, batch.task)
@@ -188,11 +188,11 @@ class Learner:
             self._motivation.step(evaluated.motivation_gradients)
         return result._replace(advantage_tm1=evaluated.advantage_tm1)
 
-    def _update_observation_statistics(self, batch: Unroll, condition: tf.Tensor) -> None:
+    def _update_observation_statistics(self, batch: Unroll, marks: Marks, condition: tf.Tensor) -> None:
         if self.agent.has_observation_statistics:
 
             def update() -> None:
-                self.agent.update_observation_statistics(batch.env_outputs)
+                self.agent.update_observation_statistics(batch.env_outputs, marks.is_fresh)
 
             tf.cond(condition, update, lambda: None)
 

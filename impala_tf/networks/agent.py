@@ -285,24 +285,28 @@ class Agent:
         statistics = self._observation_statistics
         return statistics is not None and bool(statistics.moments_variables or statistics.frame_variables)
 
-    def update_return_statistics(self, rows: EnvOutput, task: tf.Tensor) -> None:
+    def update_return_statistics(self, rows: EnvOutput, task: tf.Tensor, is_fresh: tf.Tensor | None = None) -> None:
         """Takes the discounted returns of unrolls into their moments (--normalise_returns; else nothing happens).
 
         rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again; a `first` row has no
             return. task: [B] int32, index of each environment's task.
+        is_fresh: [B] bool, whether the unroll is not replayed; replayed ones do not count again. None: all are fresh.
         """
         if isinstance(self._return_statistics, ReturnStatistics):
-            self._return_statistics.update(rows.discounted_return[1:], tf.logical_not(rows.first[1:]), task)
+            valid = tf.logical_not(rows.first[1:]) & (True if is_fresh is None else is_fresh)
+            self._return_statistics.update(rows.discounted_return[1:], valid, task)
 
-    def update_observation_statistics(self, rows: EnvOutput) -> None:
+    def update_observation_statistics(self, rows: EnvOutput, is_fresh: tf.Tensor | None = None) -> None:
         """Takes the observations of unrolls into their moments (--normalise_observations) and into the mean frames
         (--centre_frames); without these settings nothing happens.
 
         rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again.
+        is_fresh: [B] bool, whether the unroll is not replayed; replayed ones do not count again. None: all are fresh.
         """
         if self._observation_statistics:
-            observation = self._without_mask(rows.observation)
-            self._observation_statistics.update(tf.nest.map_structure(lambda x: x[1:], observation))
+            observation = tf.nest.map_structure(lambda x: x[1:], self._without_mask(rows.observation))
+            counts = tf.ones_like(rows.first[0]) if is_fresh is None else is_fresh
+            self._observation_statistics.update(observation, counts)
 
     def flat_weights(self) -> tf.Tensor:
         """Returns all weights and statistics as one vector, [num_parameters] float32, which is published."""

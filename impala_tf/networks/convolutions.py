@@ -29,12 +29,16 @@ class Convolution(keras.layers.Conv2D):
         """Returns the mean frame and the number of frames behind it; none without `centred`."""
         return [self.mean_frame, self.num_frames] if self.centred else []
 
-    def update_mean_frame(self, frames: tf.Tensor) -> None:
-        """Takes frames [N, height, width, channels] uint8 into the mean; all frames ever shown count alike."""
-        num = tf.cast(tf.shape(frames)[0], tf.float32)
+    def update_mean_frame(self, frames: tf.Tensor, counts: tf.Tensor) -> None:
+        """Takes frames [N, height, width, channels] uint8 into the mean; all frames that ever counted count alike.
+
+        counts: [N] bool, whether the frame counts.
+        """
+        weights = tf.cast(counts, tf.float32)
+        num = tf.reduce_sum(weights)
         total = self.num_frames.value + num
-        delta = tf.reduce_mean(tf.cast(frames, tf.float32), axis=0) - self.mean_frame.value
-        self.mean_frame.value.assign_add(delta * (num / total))
+        delta = tf.tensordot(weights, tf.cast(frames, tf.float32), 1) - num * self.mean_frame.value
+        self.mean_frame.value.assign_add(delta / tf.maximum(total, 1.0))
         self.num_frames.value.assign(total)
 
     def convolution_op(self, inputs, kernel):

@@ -117,15 +117,16 @@ class ObservationStatistics:
             parts[i] = moments.normalise(parts[i])
         return tf.nest.pack_sequence_as(observation, parts)
 
-    def update(self, observation: Any) -> None:
-        """Takes rows of observations [T, B, ...] into the statistics."""
+    def update(self, observation: Any, counts: tf.Tensor) -> None:
+        """Takes rows of observations [T, B, ...] into the statistics. counts: [B] bool, which environments count."""
         parts = tf.nest.flatten(observation)
         for torso_convolutions in self._centred:
             for i, convolution in torso_convolutions.items():
-                convolution.update_mean_frame(as_images(parts[i][-1]))  # One row is enough: frames change little.
+                # One row is enough: frames change little.
+                convolution.update_mean_frame(as_images(parts[i][-1]), counts)
         for i, moments in self._moments.items():
             values = tf.reshape(parts[i], [-1, *parts[i].shape[2:]])
-            moments.update(values, tf.ones([tf.shape(values)[0]], tf.bool))
+            moments.update(values, tf.reshape(tf.broadcast_to(counts, tf.shape(parts[i])[:2]), [-1]))
 
 
 class ReturnStatistics:

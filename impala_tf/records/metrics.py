@@ -105,6 +105,7 @@ class Metrics:
             self._interval.metrics.append(metrics)
             self._interval.values["policy_lag_mean"].append(float(lags.mean()))
             self._interval.values["policy_lag_max"].append(float(lags.max()))
+            self._interval.values["dropped_unrolls"].append(batch.num_dropped)
             self.last_lag = float(lags.mean())
             if len(batch.returns):
                 self._interval.batches.append((environment_frames, batch))

@@ -1,8 +1,8 @@
 """The rows of metrics.csv and episodes.csv: which columns there are, and how an interval becomes one number in each."""
 
 import collections
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,12 @@ TIMES = (
 )  # fmt: skip
 
 # These functions make one number of a column's values in an interval; all other columns take the mean.
-_REDUCTIONS = {"ratio_max": np.max, "ratio_min": np.min, "policy_lag_max": np.max}
+_REDUCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
+    "ratio_max": np.max,
+    "ratio_min": np.min,
+    "policy_lag_max": np.max,
+    "dropped_unrolls": np.sum,
+}
 
 
 class Position(NamedTuple):
@@ -56,7 +61,7 @@ class Interval:
         """
         matrix = np.stack([np.asarray(vector) for vector in self.metrics])
         columns = {name: matrix[:, i] for i, name in enumerate(names)}
-        others = ("policy_lag_mean", "policy_lag_max", *(f"secs/{name}" for name in TIMES))
+        others = ("policy_lag_mean", "policy_lag_max", "dropped_unrolls", *(f"secs/{name}" for name in TIMES))
         columns |= {name: np.array(self.values[name]) for name in others}
         return {
             name: float(_REDUCTIONS.get(name, np.mean)(column)) if len(column) else float("nan")

@@ -21,12 +21,13 @@ from impala_tf.spaces.observation_spaces import zeros
 from impala_tf.types import ArraySpec
 
 
-def unroll_spec_of(agent: Agent, unroll_length: int) -> UnrollSpec:
-    """Returns the spec of an agent's unrolls."""
+def unroll_spec_of(agent: Agent, unroll_length: int, num_baselines: int = 0) -> UnrollSpec:
+    """Returns the spec of an agent's unrolls. num_baselines: argument of `unroll_spec`."""
     space, distribution = agent.observation_space, agent.distribution
     action = ArraySpec(distribution.action_shape, np.dtype(distribution.action_dtype.as_numpy_dtype))
     observation = tf.nest.map_structure(lambda x: ArraySpec(x.shape, x.dtype), zeros(space))
-    return unroll_spec(unroll_length, observation, action, distribution.num_parameters, agent.state_size)
+    parameters, state_size = distribution.num_parameters, agent.state_size
+    return unroll_spec(unroll_length, observation, action, parameters, state_size, num_baselines)
 
 
 def unrolls_at_once(config: Config) -> int:

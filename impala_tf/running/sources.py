@@ -1,5 +1,6 @@
 """Makes the queue of unrolls, and the source of the learner's batches behind it."""
 
+import functools
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,15 +10,15 @@ import numpy as np
 from impala_tf.config import Config
 from impala_tf.experience.replay import ReplaySource, check_memory, in_mib
 from impala_tf.experience.replay_buffer import ReplayBuffer
-from impala_tf.experience.reuse import BatchSource, ReuseSource
+from impala_tf.experience.reuse import ReuseSource
 from impala_tf.experience.source import QueueSource
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.interfaces import Source
+from impala_tf.learning.learner import Learner
 from impala_tf.running.actors import unrolls_at_once
-from impala_tf.settings.replay import num_replayed
+from impala_tf.settings.replay import importance_exponent, num_replayed
 from impala_tf.support.messages import warn
-from impala_tf.types import Needs
 
 
 def make_queue(config: Config, spec: UnrollSpec) -> UnrollQueue:
@@ -30,20 +31,32 @@ def make_queue(config: Config, spec: UnrollSpec) -> UnrollQueue:
 def make_source(
     config: Config,
     queue: UnrollQueue,
-    needs: Needs,
+    learner: Learner,
     random: np.random.Generator,
     timer: Callable[[str], AbstractContextManager],
 ) -> Source:
     """Makes the source of batches: the queue, behind it replay, behind that what learns several times from a batch.
 
-    needs: needs of the algorithm. random: generator of the run's seeds. timer: argument of the sources.
+    random: generator of the run's seeds. timer: argument of the sources.
     """
-    source: BatchSource = QueueSource(queue, timer)
+    oldest = functools.partial(_oldest_version, config, learner)
+    source: Source = QueueSource(queue, timer, oldest)
     if num_replayed(config):
         size = check_memory(queue.spec, config.replay_capacity)
         warn(f"replay: up to {config.replay_capacity:,} unrolls, which take {in_mib(size)}")
-        buffer = ReplayBuffer(queue.spec, config.replay_capacity, int(random.integers(2**31)))
-        source = ReplaySource(source, buffer, num_replayed(config), timer)
+        exponent = config.replay_priority_exponent if config.replay_sampling == "prioritised" else 0.0
+        buffer = ReplayBuffer(queue.spec, config.replay_capacity, int(random.integers(2**31)), exponent)
+        weights = functools.partial(_importance_exponent, config, learner)
+        source = ReplaySource(source, buffer, num_replayed(config), weights, timer, oldest)
+    needs = learner.objective.algorithm.needs
     if needs.buffer_batches * needs.batch_uses * needs.minibatches > 1:
         source = ReuseSource(source, needs, int(random.integers(2**31)))
     return source
+
+
+def _oldest_version(config: Config, learner: Learner) -> int:
+    return learner.updates - config.max_policy_lag if config.max_policy_lag else 0
+
+
+def _importance_exponent(config: Config, learner: Learner) -> float:
+    return importance_exponent(config, learner.environment_frames)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from impala_tf import environments
 from impala_tf.algorithms import make_algorithm
+from impala_tf.algorithms.cloning import cloning_terms
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.evaluation.agent_player import AgentPlayer
@@ -49,7 +50,7 @@ def connect(
     with tf.device(device):
         agent = make_new_agent()
         take_weights(config, agent, logdir.start)
-        terms = teacher_terms(config, spec)
+        terms = [*teacher_terms(config, spec), *cloning_terms(config)]
         learner = Learner(config, agent, algorithm, device, terms, shape_rewards, make_motivation(config, spec))
     random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
@@ -61,7 +62,7 @@ def connect(
         random.bit_generator.state = info["random"]
         checkpoints.saved(learner.updates)
 
-    unroll_spec = unroll_spec_of(learner.agent, config.unroll_length)
+    unroll_spec = unroll_spec_of(learner.agent, config.unroll_length, int(config.clone_baseline_cost > 0))
     queue = make_queue(config, unroll_spec)
     weights = WeightStore(config.policy_lag)
     num_at_once = concurrent_actors(config, spec.vectorization)
@@ -80,7 +81,7 @@ def connect(
         learner=learner,
         weights=weights,
         queue=queue,
-        source=make_source(config, queue, algorithm.needs, random, metrics.timer),
+        source=make_source(config, queue, learner, random, metrics.timer),
         staged=staged,
         actors=actors,
         turns=Turns(num_at_once),

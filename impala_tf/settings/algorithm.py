@@ -131,6 +131,14 @@ class AlgorithmSettings:
         f"{IMPACT}: N K",
         bounds=at_least(0),
     )
+    trust_region: float = setting(
+        math.inf,
+        "Learn nothing from the steps of an unroll, or of an episode in it, from the first on at which "
+        "KL(behaviour policy || policy) is at least this; inf: learn from all.",
+        "nats",
+        "Schmitt et al. 2019's code: 1",
+        bounds=at_least(0, infinite=True),
+    )
     normalise_advantages: bool = setting(
         False,
         "Shift and scale the advantages of a batch to mean 0 and variance 1.",

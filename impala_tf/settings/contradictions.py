@@ -65,6 +65,14 @@ def _any_of_the_parts(config: Any) -> str:
     return f"must be any of {', '.join(PARTS)}, with commas between them"
 
 
+def _only_with_replay(flag: str) -> Contradiction:
+    return Contradiction(
+        flag,
+        lambda c: getattr(c, flag) > 0 and c.replay_fraction == 0,
+        lambda c: "is for replayed unrolls; give --replay_fraction too, or leave it out",
+    )
+
+
 # In these architectures actors wait for the update that their unrolls made.
 WAITING = ("a2c_sync_step", "a2c_sync_trajectory", "a3c")
 CONTRADICTIONS = (
@@ -136,7 +144,25 @@ CONTRADICTIONS = (
         lambda c: f"must be at least {c.batch_size - num_replayed(c)}, the unrolls that are new in each batch",
     ),
     _not_with_architecture("replay_fraction", ("a3c",)),
+    _only_with_replay("clone_policy_cost"),
+    _only_with_replay("clone_baseline_cost"),
+    Contradiction(
+        "clone_baseline_cost",
+        lambda c: c.clone_baseline_cost > 0 and c.popart,
+        lambda c: "does not go with --popart; leave one out",
+    ),
+    Contradiction(
+        "replay_fraction",
+        lambda c: c.replay_fraction > 0 and c.algorithm == "ppo",
+        lambda c: "ppo takes a batch for on-policy; give --algorithm=impact or impala",
+    ),
     _not_with_architecture("policy_lag", WAITING),
+    _not_with_architecture("max_policy_lag", ("a3c",)),
+    Contradiction(
+        "max_policy_lag",
+        lambda c: 0 < c.max_policy_lag <= c.policy_lag,
+        lambda c: f"must be above --policy_lag={c.policy_lag}, or every unroll would be dropped",
+    ),
     _not_with_architecture("envs_per_step", WAITING),
     _not_with_architecture("dynamic_batching", ("a2c_sync_step", "a3c")),
     _not_with_architecture("rnd", ("a3c",)),

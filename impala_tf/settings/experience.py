@@ -59,3 +59,10 @@ class ExperienceSettings:
         PAPER,
         bounds=at_least(0),
     )
+    max_policy_lag: int = setting(
+        0,
+        "Unrolls of weights older than this are dropped when they come out of the queue, and from the replay buffer; "
+        "their frames count. 0: no bound.",
+        "updates",
+        bounds=at_least(0),
+    )

@@ -58,8 +58,9 @@ def test_the_learner_sees_the_policy_that_acted():
         unroll = unrolls(actor, queue, agent, 1, learner.flat_weights())[0]
         last_actions = np.concatenate([unroll.last_action[None], unroll.actions])
         rows = unroll.env_outputs
-        parameters, _ = learner.unroll(rows.observation, rows.reward, last_actions, rows.first, unroll.core_state)
+        parameters, v = learner.unroll(rows.observation, rows.reward, last_actions, rows.first, unroll.core_state)
         np.testing.assert_allclose(parameters[:-1], unroll.behaviour_parameters, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(v[:-1], unroll.behaviour_baselines[..., 0], rtol=1e-4, atol=1e-5)
     assert np.any(unroll.core_state != 0)
 
 
@@ -135,6 +136,7 @@ def test_unrolls_of_environments_handed_out_in_parts():
         ArraySpec((), np.dtype(np.int64)),
         agent.distribution.num_parameters,
         agent.state_size,
+        num_baselines=1,
     )
     acting = make_agent(config, environment_spec.observation_space, environment_spec.action_space)
     environment = PartialEnvironment(Parts(num_envs), num_envs, 2, Task())
@@ -168,8 +170,9 @@ def test_unrolls_of_environments_handed_out_in_parts():
     batch = join_groups(tf.nest.map_structure(tf.convert_to_tensor, together))
     last_actions = tf.concat([batch.last_action[tf.newaxis], batch.actions], axis=0)
     outputs = batch.env_outputs
-    parameters, _ = agent.unroll(outputs.observation, outputs.reward, last_actions, outputs.first, batch.core_state)
+    parameters, v = agent.unroll(outputs.observation, outputs.reward, last_actions, outputs.first, batch.core_state)
     np.testing.assert_allclose(parameters[:-1], batch.behaviour_parameters, atol=1e-5)
+    np.testing.assert_allclose(v[:-1], batch.behaviour_baselines[..., 0], atol=1e-5)
 
 
 def test_the_version_of_a_part_is_that_of_its_first_action():

@@ -78,10 +78,13 @@ def test_the_loss_and_its_gradient_follow_the_equations(algorithm):
 
 
 @pytest.mark.parametrize("algorithm", ["impala", "impact", "ppo"])
-@pytest.mark.parametrize("weight", [1.0, 0.25])
-def test_a_time_limit_inside_an_unroll_equals_its_two_halves(algorithm, weight):
-    """Rows 0-2 end by a time limit, step 2 is spent on the reset, and rows 3-5 are a new episode."""
-    config = Config(algorithm=algorithm, discounting=0.9, entropy_cost=0.1, kl_cost=0.2)
+@pytest.mark.parametrize("trust_region", [np.inf, 0.8])
+def test_a_time_limit_inside_an_unroll_equals_its_two_halves(algorithm, trust_region):
+    """Rows 0-2 end by a time limit, step 2 is spent on the reset, and rows 3-5 are a new episode.
+
+    Two of the unrolls are replayed, with importance weights.
+    """
+    config = Config(algorithm=algorithm, discounting=0.9, entropy_cost=0.1, kl_cost=0.2, trust_region=trust_region)
     unroll, learner, target = make_unroll(), outputs(1), outputs(2)
     rows = unroll.env_outputs._replace(
         terminated=tf.zeros([T + 1, B], tf.bool),
@@ -97,7 +100,7 @@ def test_a_time_limit_inside_an_unroll_equals_its_two_halves(algorithm, weight):
             behaviour_parameters=unroll.behaviour_parameters[start:end],
         )
         networks = [NetworkOutputs(*(x[start : end + 1] for x in network)) for network in (learner, target)]
-        marks = Marks(is_fresh=tf.ones([B], tf.bool), weight=tf.fill([B], weight))
+        marks = Marks(tf.constant([True, True, False, False]), tf.constant([1.0, 1.0, 0.25, 0.5]))
         inputs = loss_inputs(part, networks[0], DISTRIBUTION, config, target=networks[1], marks=marks)
         return make_algorithm(config).loss(inputs)
 

@@ -34,7 +34,7 @@ def numbers_of(groups):
     def check(name, leaf, array):
         for k, unrolls in enumerate(numbers):
             for b, number in enumerate(unrolls):
-                has_rows = name in ("env_outputs", "actions", "behaviour_parameters")
+                has_rows = name in ("env_outputs", "actions", "behaviour_parameters", "behaviour_baselines")
                 values = array[k][:, b] if has_rows else array[k][b]
                 np.testing.assert_array_equal(values, np.asarray(number).astype(leaf.dtype), err_msg=name)
 

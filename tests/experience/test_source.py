@@ -43,3 +43,42 @@ def test_all_of_a_queues_batch_is_fresh_and_the_wait_is_not_timed():
     with pytest.raises(tf.errors.OutOfRangeError):
         source.next()
     assert events == ["get", "batch begins", "batch ends", "get"]
+
+
+class VersionedQueue:
+    """A queue with batches of two groups of two unrolls. Group k has its given versions and k as its actor."""
+
+    batch_size, groups_per_batch = 4, 2
+
+    def __init__(self, versions):
+        self.versions = versions
+        self.given = 0
+
+    def get(self, num_groups=2):
+        groups = []
+        for _ in range(num_groups):
+            group = tf.nest.map_structure(lambda leaf: leaf[:1], make_batch(self.given))
+            versions = tf.constant([self.versions[self.given]], tf.int64)
+            groups.append(group._replace(policy_version=versions, actor=tf.fill([1, 2], self.given)))
+            self.given += 1
+        return tf.nest.map_structure(lambda *leaves: tf.concat(leaves, 0), *groups)
+
+
+def test_groups_with_too_old_an_unroll_are_dropped_and_others_waited_for():
+    """Groups 1, 2 and 4 are too old. Their steps and episodes count, their versions do not."""
+    queue = VersionedQueue([(7, 7), (6, 9), (0, 6), (7, 8), (5, 5), (9, 9)])
+    source = QueueSource(queue, lambda name: contextlib.nullcontext(), oldest=lambda: 7)
+    batch = source.next()
+    np.testing.assert_array_equal(batch.groups.actor, [[0, 0], [3, 3]])
+    np.testing.assert_array_equal(batch.groups.env_outputs.observation[1], make_batch(3).env_outputs.observation[0])
+    np.testing.assert_array_equal(batch.statistics.versions, [7, 7, 7, 8])
+    firsts = make_batch().env_outputs.first.numpy()[0, 1:]
+    assert batch.statistics.num_dropped == 4
+    assert batch.statistics.num_steps == 4 * (firsts.size - firsts.sum())
+    assert len(batch.statistics.returns) == len(batch.statistics.tasks) == 4 * firsts.sum() > 0
+    np.testing.assert_array_equal(np.unique(batch.statistics.actors), [0, 1, 2, 3])
+
+
+def test_without_a_bound_nothing_is_dropped():
+    queue = VersionedQueue([(0, 0), (0, 0)])
+    assert QueueSource(queue, lambda name: contextlib.nullcontext()).next().statistics.num_dropped == 0

@@ -11,6 +11,7 @@ from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import join_groups
 from impala_tf.learning.learner import Diverged
 from impala_tf.learning.optimizers import make_optimizer
+from impala_tf.types import Marks
 from tests.support.unrolls import in_groups, make_batch, make_learner
 
 
@@ -185,12 +186,25 @@ def test_each_batch_is_taken_into_the_statistics_once():
         assert learner.agent.statistics[0].numpy() != before
 
 
+def test_replayed_unrolls_are_not_taken_into_the_statistics_again():
+    """The two last of four unrolls are replayed: the same statistics as from the two first alone."""
+    settings = dict(normalise_observations=True, normalise_returns=True)
+    learner, other = make_learner(**settings), make_learner(**settings)
+    batch = make_batch(3)
+    rows = batch.env_outputs
+    batch = batch._replace(env_outputs=rows._replace(discounted_return=rows.reward))
+    learner.update(batch, 10, Marks(tf.constant([True, True, False, False]), tf.ones([4])))
+    other.update(tf.nest.map_structure(lambda leaf: leaf[:1], batch), 10)
+    for ours, theirs in zip(learner.agent.statistics, other.agent.statistics, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
 def test_the_loss_is_normalised_by_statistics_that_do_not_know_the_batch():
     """All but the first: the same update as with statistics that were fixed before it."""
     learner, other = make_learner(normalise_observations=True), make_learner(normalise_observations=True)
     for one in (learner, other):
         one.update(make_batch(0), 10)
-    other._update_observation_statistics = lambda batch, condition: None
+    other._update_observation_statistics = lambda batch, marks, condition: None
     other._call = None
     other._update = tf.function(other._update_graph, autograph=False)
     a, b = learner.update(make_batch(1), 10), other.update(make_batch(1), 10)

@@ -82,7 +82,7 @@ def test_the_network_gets_centred_frames(network):
     frames = random.integers(256, size=(T + 1, B, *shape), dtype=np.uint8)
     more = random.integers(100, size=(T + 1, 1, *shape), dtype=np.uint8)
     for some in (frames, more):
-        agent.update_observation_statistics(rows(some))
+        agent.update_observation_statistics(rows(some, first=np.zeros(some.shape[:2], bool)))
     counted = np.concatenate([frames[-1], more[-1]]).astype(np.float64)
     for mean, count in zip(agent.statistics[::2], agent.statistics[1::2], strict=True):
         np.testing.assert_allclose(mean, counted.mean(0), rtol=1e-4, atol=1e-3)

@@ -25,7 +25,7 @@ class Fakes:
     environment_frames = 0
     learning_rate = 0.1
     device = "/CPU:0"
-    hyperparameters = None
+    scheduled = None
     objective = SimpleNamespace(of=lambda agent: None)
     uses_xla = False
 
@@ -89,6 +89,9 @@ class Fakes:
         self.log("get")
         return Batch("groups", "marks", SimpleNamespace(num_steps=7))
 
+    def learned(self, batch, advantage_tm1):
+        self.log(f"learned from {batch.groups}: {advantage_tm1}")
+
     def get_staged(self):
         self.log("get")
         return Batch("groups", "marks", SimpleNamespace(num_steps=7))
@@ -107,7 +110,7 @@ class Fakes:
         self.updates += 1
         if self.updates == self.limit:
             self.environment_frames = 10**9
-        return UpdateResult("statistics", f"new weights {self.updates}", True)
+        return UpdateResult("statistics", f"new weights {self.updates}", True, f"advantages {self.updates}")
 
     def gradients(self, unroll, hyperparameters):
         self.log("gradients")
@@ -184,7 +187,7 @@ def test_the_learner_publishes_what_it_learned_before_it_records_it(architecture
     expected = []
     for update in (1, 2):
         expected += ["get", "update from groups of 7", f"new weights {update} published as {update}"]
-        expected += [f"recorded {update}"]
+        expected += [f"recorded {update}", f"learned from groups: advantages {update}"]
     assert fakes.tape == expected
     assert fakes.crew.stopping, "the budget is used, but the run goes on"
 

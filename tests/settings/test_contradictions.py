@@ -52,6 +52,15 @@ CASES = [
      "of them out"),
     (dict(popart=True, reward_clipping="abs_one"), "--popart=true: does not go with --reward_clipping=abs_one; it is "
      "there for rewards of any size"),
+    (dict(replay_fraction=0.5, algorithm="ppo"), "--replay_fraction=0.5: ppo takes a batch for on-policy; give "
+     "--algorithm=impact or impala"),
+    *(({flag: 0.01}, f"--{flag}=0.01: is for replayed unrolls; give --replay_fraction too, or leave it out")
+      for flag in ("clone_policy_cost", "clone_baseline_cost")),
+    (dict(clone_baseline_cost=0.01, replay_fraction=0.5, popart=True), "--clone_baseline_cost=0.01: does not go with "
+     "--popart; leave one out"),
+    (A3C | dict(max_policy_lag=3), f"--max_policy_lag=3: {LAG}a3c"),
+    (dict(max_policy_lag=3, policy_lag=3), "--max_policy_lag=3: must be above --policy_lag=3, or every unroll would be "
+     "dropped"),
     *((dict(init_parts=parts), f"--init_parts={parts}: must be any of torso, core, heads, with commas between them")
       for parts in ("", "torso,", "torso,head", "core,core")),
     (dict(weight_decay=0.1), "--weight_decay=0.1: does not go with --optimizer=rmsprop; give --optimizer=adamw"),
@@ -95,6 +104,7 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(dynamic_batching=True, dynamic_batching_max=9, envs_per_step=9),
         dict(envs_per_step=64, policy_lag=3),
         dict(init_parts="heads,torso"),
+        dict(max_policy_lag=4, policy_lag=3),
         dict(replay_fraction=0.875, replay_capacity=4),
         dict(replay_fraction=0.3333, batch_size=3),
         TRAJECTORY | dict(batch_size=32, replay_fraction=0.5),

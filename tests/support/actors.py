@@ -17,11 +17,11 @@ T = 4
 
 
 def make_actor(env_id=COUNTING, num_envs=6, batch_size=3, seed=1, index=0, **settings):
-    """An actor and the queue that its unrolls are for."""
+    """An actor and the queue that its unrolls are for. Baselines are recorded."""
     config = Config(env_id=env_id, use_last_action_and_reward=True, **settings)
     environment_spec = environments.spec_of(config)
     agent = make_agent(config, environment_spec.observation_space, environment_spec.action_space)
-    spec = unroll_spec_of(agent, T)
+    spec = unroll_spec_of(agent, T, num_baselines=1)
     queue = UnrollQueue(spec, batch_size, num_envs, capacity=10_000)
     environment = environments.make_vector_environment(config, seed, index, num_envs)
     graph = VectorActingGraph(LocalPolicy(agent), spec)

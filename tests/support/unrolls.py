@@ -35,6 +35,7 @@ def make_unroll(seed=0):
         env_outputs=rows,
         actions=tf.constant(random.integers(A, size=(T, B))),
         behaviour_parameters=tf.constant(random.normal(size=(T, B, A)), tf.float32),
+        behaviour_baselines=tf.zeros([T, B, 0]),
         last_action=tf.zeros([B], tf.int64),
         core_state=tf.zeros([B, 0]),
         policy_version=tf.zeros([B], tf.int64),
