@@ -7,6 +7,7 @@ import tensorflow as tf
 from impala_tf.algorithms import losses
 from impala_tf.algorithms.transitions import transitions
 from impala_tf.config import Config
+from impala_tf.interfaces import Term
 from impala_tf.types import Array, LossInputs
 
 
@@ -39,7 +40,7 @@ class Cloning:
         return policy + baseline, dict(clone_policy=policy, clone_baseline=baseline)
 
 
-def cloning_terms(config: Config) -> list[Cloning]:
+def cloning_terms(config: Config) -> list[Term]:
     """Returns the term, in a list that is empty where the settings ask for none."""
     if config.clone_policy_cost or config.clone_baseline_cost:
         return [Cloning(config.clone_policy_cost, config.clone_baseline_cost)]
