@@ -12,6 +12,7 @@ finished is not made again, and one that was stopped goes on.
 import argparse
 import json
 import pathlib
+from collections.abc import Collection
 
 import matplotlib
 
@@ -55,11 +56,11 @@ def source_flags() -> tuple[str, ...]:
     return (f"--env_id={SOURCE}", f"--total_environment_frames={SOURCE_FRAMES}")
 
 
-def run_seed(seed: int, runs: pathlib.Path) -> None:
+def run_seed(seed: int, runs: pathlib.Path, starts: Collection[str] = tuple(STARTS)) -> None:
     source = runs / f"source_{seed}"
     finish(source_flags(), seed, source)
     for target in TARGETS:
-        for start in STARTS:
+        for start in starts:
             finish(flags_of(target, start, source), seed, runs / f"{target}_{start}_{seed}")
 
 
@@ -134,10 +135,11 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3", help="with commas between them")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="where tables and picture are written")
     parser.add_argument("--runs", type=pathlib.Path, default=ROOT / "runs" / "transfer", help="log directories")
+    parser.add_argument("--starts", default=",".join(STARTS), help="with commas between them")
     arguments = parser.parse_args()
     runs, results = arguments.runs.resolve(), arguments.results
     for seed in filter(None, arguments.seeds.split(",")):
-        run_seed(int(seed), runs)
+        run_seed(int(seed), runs, arguments.starts.split(","))
     table, curves = collect(runs)
     if not table:
         parser.error(f"--runs={arguments.runs}: holds no finished run")
