@@ -1,17 +1,19 @@
 """Compares runs that start from CartPole's torso with runs from scratch, and writes docs/results/transfer*.
 
-  python scripts/study_transfer.py                  seeds 1 to 3
-  python scripts/study_transfer.py --seeds=11       another seed, with --results=DIRECTORY to keep it apart
-  python scripts/study_transfer.py --seeds=         only collect and draw what is there
+  python scripts/study_transfer.py                           seeds 1 to 3
+  python scripts/study_transfer.py --starts=scratch,torso    two of the ways to start only
+  python scripts/study_transfer.py --seeds=                  only collect and draw what is there
 
 The source is CartPole-v1. The targets are two variants of it (transfer_tasks.py): one with a shorter pole, and one
 whose observation has its four numbers in reverse order, so that the source's features mean nothing there. A run that is
-finished is not made again, and one that was stopped goes on.
+finished is not made again, and one that was stopped goes on. All runs are made in this process, because starting
+TensorFlow takes longer than training.
 """
 
 import argparse
 import json
 import pathlib
+import sys
 from collections.abc import Collection
 
 import matplotlib
@@ -19,7 +21,12 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from reproducing import RESULTS, ROOT, machine, read, train, write
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from reproducing import RESULTS, ROOT, machine, read, write
+
+import impala_tf
 
 SOLVED = 475.0  # Mean return of 100 episodes, gymnasium's threshold for CartPole-v1.
 SOURCE = "CartPole-v1"
@@ -34,31 +41,33 @@ STARTS = {
     "torso_frozen": ("--init_from={source}", "--init_parts=torso", "--freeze=torso"),
     "all": ("--init_from={source}",),
 }
-SOURCE_FRAMES, TARGET_FRAMES = 1_000_000, 500_000
+FRAMES = 500_000  # Budget of each run.
 GRID = 100  # Points of a curve in the picture.
 
 
 def finish(flags: tuple[str, ...], seed: int, logdir: pathlib.Path) -> None:
-    """Makes a run, goes on with it, or leaves it alone if it is finished."""
+    """Makes a run, goes on with it, or leaves it alone if it is finished. Exits when it was stopped."""
     marker = logdir / "finished"
-    if not marker.exists():
-        train((*flags, "--log_every_secs=0.2"), seed, logdir)
-        marker.touch()
+    if marker.exists():
+        return
+    settings = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    # Rows of metrics are close, so that the frames to a return are exact.
+    budget = dict(total_environment_frames=FRAMES, log_every_secs=0.2)
+    summary = impala_tf.train(impala_tf.Config(**settings, **budget, seed=seed, logdir=str(logdir)))
+    if summary.environment_frames < FRAMES:
+        sys.exit(f"{logdir}: was stopped after {summary.environment_frames:,} of {FRAMES:,} frames; start again")
+    marker.touch()
 
 
 def flags_of(target: str, start: str, source: pathlib.Path | str) -> tuple[str, ...]:
-    """Returns the flags of a run. source: log directory of the source's run with the same seed."""
-    own = (f"--env_id=scripts.transfer_tasks:{target.capitalize()}CartPole-v0",)
-    return (*own, f"--total_environment_frames={TARGET_FRAMES}", *(x.format(source=source) for x in STARTS[start]))
-
-
-def source_flags() -> tuple[str, ...]:
-    return (f"--env_id={SOURCE}", f"--total_environment_frames={SOURCE_FRAMES}")
+    """Returns the flags of a run, without the budget. source: log directory of the source's run with the same seed."""
+    own = f"--env_id=scripts.transfer_tasks:{target.capitalize()}CartPole-v0"
+    return (own, *(flag.format(source=source) for flag in STARTS[start]))
 
 
 def run_seed(seed: int, runs: pathlib.Path, starts: Collection[str] = tuple(STARTS)) -> None:
     source = runs / f"source_{seed}"
-    finish(source_flags(), seed, source)
+    finish((f"--env_id={SOURCE}",), seed, source)
     for target in TARGETS:
         for start in starts:
             finish(flags_of(target, start, source), seed, runs / f"{target}_{start}_{seed}")
@@ -76,7 +85,7 @@ def summarise(target: str, start: str, seed: int, logdir: pathlib.Path) -> dict:
     """Returns a row of the table. mean_return: mean over the frames of the run, the area under its curve."""
     frames, returns, episodes = curve_of(logdir)
     solved = frames[(returns >= SOLVED) & (episodes >= 100)]
-    grid = np.linspace(0, TARGET_FRAMES, 1001)
+    grid = np.linspace(0, FRAMES, 1001)
     return {
         "target": target,
         "start": start,
@@ -90,7 +99,7 @@ def summarise(target: str, start: str, seed: int, logdir: pathlib.Path) -> dict:
 def collect(runs: pathlib.Path) -> tuple[list[dict], list[dict]]:
     """Returns the rows of the table and of the curves, of every finished run of a target."""
     table, curves = [], []
-    grid = np.linspace(0, TARGET_FRAMES, GRID + 1)[1:]
+    grid = np.linspace(0, FRAMES, GRID + 1)[1:]
     for target in TARGETS:
         for start in STARTS:
             found = [path.parent for path in runs.glob(f"{target}_{start}_[0-9]*/finished")]
@@ -146,10 +155,10 @@ def main() -> None:
     results.mkdir(parents=True, exist_ok=True)
     write(results / "transfer.csv", table)
     write(results / "transfer_curves.csv", curves)
-    command = "python -m impala_tf.experiment"
-    commands = {"source": " ".join([command, *source_flags()])}
-    for target in TARGETS:
-        commands |= {f"{target}, {start}": " ".join([command, *flags_of(target, start, "SOURCE")]) for start in STARTS}
+    command = f"python -m impala_tf.experiment --total_environment_frames={FRAMES}"
+    commands = {"source": f"{command} --env_id={SOURCE}"}
+    for target, start in dict.fromkeys((row["target"], row["start"]) for row in table):
+        commands[f"{target}, {start}"] = " ".join([command, *flags_of(target, start, "SOURCE")])
     info = dict(commands=commands, machine=machine())
     (results / "transfer_info.json").write_text(json.dumps(info, indent=2) + "\n")
     draw(curves, results / "transfer.png")

@@ -2,7 +2,9 @@
 
 import csv
 import importlib.util
+import pathlib
 import sys
+import types
 
 import gymnasium as gym
 import numpy as np
@@ -44,7 +46,6 @@ def test_every_start_is_a_right_setting(study):
         for start in study.STARTS:
             flags = study.flags_of(target, start, "runs/source")
             settings = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
-            settings["total_environment_frames"] = int(settings["total_environment_frames"])
             assert Config(**settings).init_from == ("" if start == "scratch" else "runs/source")
 
 
@@ -77,12 +78,20 @@ def test_finished_runs_are_collected(study, tmp_path):
 def test_a_finished_run_is_not_made_again(study, tmp_path, monkeypatch):
     made = []
 
-    def train(flags, seed, logdir):
-        made.append((seed, logdir.name))
-        logdir.mkdir()
+    def train(config):
+        name = pathlib.Path(config.logdir).name
+        made.append((config.seed, name))
+        pathlib.Path(config.logdir).mkdir(exist_ok=True)
+        is_stopped = len(made) == 4
+        return types.SimpleNamespace(environment_frames=study.FRAMES - is_stopped)
 
-    monkeypatch.setattr(study, "train", train)
+    monkeypatch.setattr(study.impala_tf, "train", train)
+    with pytest.raises(SystemExit, match="was stopped after 499,999 of 500,000 frames; start again"):
+        study.run_seed(7, tmp_path)
+    assert made.pop() == (7, "short_torso_frozen_7")
+    made.append((0, ""))  # The next run is not stopped.
     for _ in range(2):
         study.run_seed(7, tmp_path)
+    made.remove((0, ""))
     assert made[0] == (7, "source_7")
     assert len(made) == len(set(made)) == 1 + len(study.TARGETS) * len(study.STARTS)
