@@ -33,26 +33,27 @@ def teacher_terms(config: Config, spec: EnvironmentSpec) -> tuple[Distillation, 
             f"--teacher={config.teacher}: {len(paths)} exports for {len(spec.tasks)} tasks; give one, or one for each "
             "task of --env_id"
         )
-    return (Distillation(Teachers([_load(config, spec, path, i, len(paths)) for i, path in enumerate(paths)])),)
+    teachers = []
+    for index, path in enumerate(paths):
+        try:
+            teachers.append(_load(config, spec, path, index if len(paths) > 1 else None))
+        except SettingError as error:
+            raise SettingError(f"--teacher={path}: {error}") from error
+    return (Distillation(Teachers(teachers)),)
 
 
-def _load(config: Config, spec: EnvironmentSpec, path: pathlib.Path, index: int, num_teachers: int) -> ExportedAgent:
-    """Loads the teacher of a task, or that of all tasks if there is only one, and checks whether it fits."""
+def _load(config: Config, spec: EnvironmentSpec, path: pathlib.Path, index: int | None) -> ExportedAgent:
+    """Loads the teacher of a task, by its index, or that of all (None). Raises SettingError if it does not fit."""
     teacher = ExportedAgent(path)
     if teacher.state_size:
-        raise SettingError(
-            f"--teacher={path}: has a core, whose state at an unroll's beginning nobody knows; give one without"
-        )
-    task = spec.tasks[index] if num_teachers > 1 else config.env_id
-    if num_teachers > 1:
+        raise SettingError("has a core, whose state at an unroll's beginning nobody knows; give one without")
+    task = config.env_id if index is None else spec.tasks[index]
+    if index is not None:
         alone = spec_of_task(dataclasses.replace(config, env_id=task)).observation_space
         if teacher.observation_shapes == [part.shape for part in tf.nest.flatten(zeros(alone))]:
             # It learned on the task alone, whose observations were not filled up.
             spec = spec._replace(observation_space=alone)
-    try:
-        teacher.check_fits(spec, task)
-    except SettingError as error:
-        raise SettingError(f"--teacher={path}: {error}") from None
+    teacher.check_fits(spec, task)
     if any(isinstance(leaf, gym.spaces.Box) for leaf in leaves(spec.action_space).values()):
         _check_units(config, path)
     return teacher
@@ -66,7 +67,7 @@ def _check_units(config: Config, path: pathlib.Path) -> None:
     )
     wrong = [f"--{name}={value}" for name, value in units.items() if value != getattr(config, name)]
     if wrong:
-        raise SettingError(f"--teacher={path}: its actions mean something else; give {' '.join(wrong)}, as it had")
+        raise SettingError(f"its actions mean something else; give {' '.join(wrong)}, as it had")
 
 
 class Teachers:

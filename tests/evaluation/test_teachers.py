@@ -77,9 +77,12 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path):
     exported(tmp_path / "fits", agent_of(*spaces))
     assert len(terms(tmp_path / "fits")) == 1
     assert teacher_terms(Config(), CART_POLE) == ()
+    exported(tmp_path / "damaged", agent_of(*spaces))
+    (tmp_path / "damaged" / "saved_model.pb").write_bytes(b"damaged")
     two_tasks = CART_POLE._replace(tasks=("a", "b", "c"))
     for given, spec, message in (
         (tmp_path / "core", CART_POLE, "has a core, whose state"),
+        (tmp_path / "damaged", CART_POLE, "--saved_model=.*: cannot be loaded"),
         (tmp_path / "actions", CART_POLE, "--env_id=CartPole-v1: its observations .* do not fit the agent"),
         (f"{tmp_path / 'fits'},{tmp_path / 'fits'}", two_tasks, "2 exports for 3 tasks; give one, or one for each"),
     ):
