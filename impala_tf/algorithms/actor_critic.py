@@ -49,7 +49,8 @@ class ActorCritic:
     default_needs: declaration of what the algorithm needs where the settings are 0.
     metric_names: names of the metrics. policy_gradient, baseline and entropy are the terms of the loss, each the *sum*
         over T and B of the valid steps (caption of table D.1). mean_entropy is the mean entropy of the policy over
-        the valid steps, nats. The others are fields of `losses.RatioStatistics` of pi / mu.
+        the valid steps, nats; replayed ones count only where all are. The others are fields of
+        `losses.RatioStatistics` of pi / mu.
     """
 
     discounting: float = 0.99
@@ -124,13 +125,14 @@ class ActorCritic:
 
         policy = losses.weighted_sum(policy_tm1, steps.weight_tm1 * steps.trusted_tm1)
         baseline = inputs.costs.baseline * learned.baseline_loss
-        entropy = inputs.costs.entropy * losses.masked_sum(losses.entropy_loss(entropy_tm1), steps.fresh_tm1)
+        fresh_tm1 = steps.fresh_tm1
+        entropy = inputs.costs.entropy * losses.masked_sum(losses.entropy_loss(entropy_tm1), fresh_tm1)
         log_rho_tm1 = tf.stop_gradient(log_probs.policy - log_probs.behaviour)
         metrics = (
             policy,
             baseline,
             entropy,
-            losses.masked_mean(entropy_tm1, steps.valid_tm1),
+            losses.masked_mean(entropy_tm1, tf.where(tf.reduce_any(fresh_tm1), fresh_tm1, steps.valid_tm1)),
             *losses.ratio_statistics(log_rho_tm1, steps.valid_tm1, self.clip_rho_threshold),
         )
         named = dict(zip(ActorCritic.metric_names, metrics, strict=True))

@@ -131,6 +131,9 @@ def test_marks_weigh_the_losses_and_keep_the_entropy_to_fresh_unrolls(algorithm)
         half_of_others = 0.5 * (all_of_it[name] - first_two[name])
         np.testing.assert_allclose(weighed[name], first_two[name] + half_of_others, rtol=1e-5)
     assert weighed["entropy"] == first_two["entropy"] != all_of_it["entropy"]
+    num_fresh = np.count_nonzero(~unroll.env_outputs.first.numpy()[1:, :2])
+    np.testing.assert_allclose(weighed["mean_entropy"], -weighed["entropy"] / 0.1 / num_fresh, rtol=1e-5)
+    assert loss([False] * B, [1.0] * B)["mean_entropy"] == all_of_it["mean_entropy"] > 0
 
 
 def test_advantages_are_normalised_over_the_valid_steps():
