@@ -37,7 +37,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "impala_tf/learning/gradients.py": ("tests/learning/test_gradients.py", "tests/learning/test_learner.py"),
     "impala_tf/learning/state.py": ("tests/learning/test_state.py", "tests/learning/test_learner.py"),
     "impala_tf/learning/learner.py": ("tests/learning/test_learner.py", "tests/learning/test_state.py"),
-    "impala_tf/learning/*.py": ("tests/learning/test_learner.py",),
+    "impala_tf/learning/*.py": ("tests/learning",),
     "impala_tf/experience/batch_statistics.py": ("tests/records/test_metrics.py",),
     "impala_tf/experience/*.py": ("tests/experience", "tests/acting"),
     "impala_tf/acting/*.py": ("tests/acting",),

@@ -10,7 +10,8 @@ from impala_tf import environments
 from impala_tf.algorithms.impala import Impala
 from impala_tf.config import Config, SettingError
 from impala_tf.evaluation import evaluate_exports
-from impala_tf.learning.gradients import batch_losses
+from impala_tf.experience.marks import all_fresh
+from impala_tf.learning.objective import Objective
 from impala_tf.networks import make_agent
 from impala_tf.spaces import distributions, masks
 from impala_tf.types import LossCosts
@@ -18,7 +19,7 @@ from tests.support.actors import make_actor, unrolls
 from tests.support.distributions import SEED
 from tests.support.environments import TESTS, Target
 from tests.support.runs import learned, run
-from tests.support.unrolls import make_unroll
+from tests.support.unrolls import B, make_unroll
 
 ID = TESTS
 
@@ -243,10 +244,15 @@ def test_returns_are_divided_in_the_loss():
     rows = unroll.env_outputs
     divided = unroll._replace(env_outputs=rows._replace(reward=rows.reward / [2.0, 10.0, 10.0, 2.0]))
     costs = LossCosts(entropy=0.01, baseline=0.5, kl=0.0, teacher=0.0)
-    expected = batch_losses(Impala(), agent, divided, costs).total
+    objective = Objective(Impala(), agent)
+
+    def total(batch):
+        return float(objective.evaluate(batch, all_fresh(B), costs, None).metrics[0])
+
+    expected = total(divided)
     agent.statistics[1].assign([4.0, 100.0])
-    np.testing.assert_allclose(batch_losses(Impala(), agent, unroll, costs).total, expected, rtol=1e-5)
-    assert abs(float(expected) - float(batch_losses(Impala(), agent, divided, costs).total)) > 1e-3
+    np.testing.assert_allclose(total(unroll), expected, rtol=1e-5)
+    assert abs(expected - total(divided)) > 1e-3
 
 
 def test_each_task_has_its_own_spread_of_returns():
