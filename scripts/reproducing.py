@@ -202,8 +202,8 @@ def machine() -> dict:
     return describe_machine()
 
 
-def main(name: str, doc: str, experiments: list[Experiment]) -> None:
-    """The command line of a reproduce_*.py. name: of the files in docs/results."""
+def main(name: str, doc: str, experiments: list[Experiment]) -> argparse.Namespace:
+    """The command line of a reproduce_*.py. name: of the files in docs/results. Returns the arguments."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = [experiment.name for experiment in experiments]
     parser.add_argument("--only", default=",".join(known), help=f"with commas between them: {', '.join(known)}")
@@ -235,3 +235,4 @@ def main(name: str, doc: str, experiments: list[Experiment]) -> None:
     info = dict(commands={e.name: " ".join(["python -m impala_tf.experiment", *e.flags]) for e in experiments})
     (results / f"{name}_info.json").write_text(json.dumps(info | dict(machine=machine()), indent=2) + "\n")
     draw(experiments, curves, results / f"{name}.png")
+    return arguments
