@@ -4,7 +4,8 @@
   python scripts/study_exploration.py --seeds=0                   only collect and draw what is there
 
 MountainCar-v0 pays -1 for each of at most 200 steps until the car is on the hill, so -200 means that it never was.
-MountainCarContinuous-v0 pays 100 there and takes up to 0.1 for each push; standing still, 0, is a trap. The settings
+MountainCarContinuous-v0 pays 100 there and takes up to 0.1 for each push; standing still, 0, is a trap, and such an
+episode of 999 steps does not end within this budget, so that no return is reported. The settings
 were found with other seeds than those reported, for the runs with --rnd. Writes docs/results/exploration*, of which
 exploration_reached.csv has the frames after which the mean of 100 episodes first passed a bar, and the first success.
 """
