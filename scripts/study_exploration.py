@@ -37,13 +37,12 @@ EXPERIMENTS = [
 BARS = {"MountainCar-v0": (-160.0, -200.0), "MountainCarContinuous-v0": (80.0, 0.0)}
 
 
-def reached(logdir: pathlib.Path) -> dict:
+def reached(experiment: Experiment, logdir: pathlib.Path) -> dict:
     """When a run first reached the hill, and when the mean of its last 100 episodes passed the bar, in frames."""
-    found = {"first_success_frames": "never", "bar": "", "bar_frames": "never"}
+    bar, success = BARS[experiment.flags[0].removeprefix("--env_id=")]
+    found = {"first_success_frames": "never", "bar": bar, "bar_frames": "never"}
     last: collections.deque[float] = collections.deque(maxlen=100)
     for episode in read(logdir / "episodes.csv"):
-        bar, success = BARS[episode["task"]]
-        found["bar"] = bar
         last.append(float(episode["episode_return"]))
         if last[-1] > success and found["first_success_frames"] == "never":
             found["first_success_frames"] = episode["environment_frames"]
@@ -54,6 +53,9 @@ def reached(logdir: pathlib.Path) -> dict:
 
 if __name__ == "__main__":
     arguments = main("exploration", __doc__, EXPERIMENTS)
-    logdirs = [(e.name, logdir) for e in EXPERIMENTS for logdir in sorted((arguments.runs / e.name).glob("seed*"))]
-    rows = [dict(experiment=name, seed=logdir.name.removeprefix("seed")) | reached(logdir) for name, logdir in logdirs]
+    rows = [
+        {"experiment": e.name, "seed": logdir.name.removeprefix("seed")} | reached(e, logdir)
+        for e in EXPERIMENTS
+        for logdir in sorted((arguments.runs / e.name).glob("seed*"))
+    ]
     write(arguments.results / "exploration_reached.csv", rows)
