@@ -14,36 +14,19 @@ import pathlib
 import time
 
 import numpy as np
-import stable_baselines3
-import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecNormalize
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "docs" / "results" / "sb3.csv"
 
 
-class Returns(BaseCallback):
-    """Keeps the returns of the last 100 episodes, as they are before normalisation."""
+def train(env_id: str, seed: int, steps: int) -> dict:
+    """Trains, and returns a row of the table. The settings are those of CleanRL's ppo_continuous_action.py."""
+    import stable_baselines3
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.recent: collections.deque[float] = collections.deque(maxlen=100)
-
-    def _on_step(self) -> bool:
-        self.recent.extend(info["episode"]["r"] for info in self.locals["infos"] if "episode" in info)
-        return True
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--env_id", default="Hopper-v5")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=1_000_000)
-    parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
-    arguments = parser.parse_args()
-    envs = VecNormalize(make_vec_env(arguments.env_id, n_envs=1, seed=arguments.seed))
+    envs = VecNormalize(make_vec_env(env_id, n_envs=1, seed=seed))
     model = PPO(
         "MlpPolicy",
         envs,
@@ -54,20 +37,35 @@ def main() -> None:
         clip_range=0.2,
         ent_coef=0.0,
         policy_kwargs=dict(activation_fn=torch.nn.Tanh),
-        seed=arguments.seed,
+        seed=seed,
         device="cpu",
     )
-    returns = Returns()
+    returns: collections.deque[float] = collections.deque(maxlen=100)  # As they are before normalisation.
+
+    def keep_returns(variables: dict, _: dict) -> bool:
+        returns.extend(info["episode"]["r"] for info in variables["infos"] if "episode" in info)
+        return True
+
     started = time.perf_counter()
-    model.learn(arguments.steps, callback=returns)
-    row = {
-        "env_id": arguments.env_id,
-        "seed": arguments.seed,
+    model.learn(steps, callback=keep_returns)
+    return {
+        "env_id": env_id,
+        "seed": seed,
         "steps": model.num_timesteps,
         "seconds": f"{time.perf_counter() - started:.0f}",
-        "mean_return": f"{np.mean(returns.recent):.1f}",
+        "mean_return": f"{np.mean(returns):.1f}",
         "versions": f"stable-baselines3 {stable_baselines3.__version__}, torch {torch.__version__}",
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env_id", default="Hopper-v5")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1_000_000)
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    arguments = parser.parse_args()
+    row = train(arguments.env_id, arguments.seed, arguments.steps)
     is_new = not arguments.results.exists()
     with arguments.results.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
