@@ -57,6 +57,7 @@ def summary() -> str:
             "cartpole_a2c_sync_trajectory.flags",
         ),
         ("CartPole-v1, A3C", "cartpole_a3c", "cartpole_a3c.flags"),
+        ("CartPole-v1, IMPACT", "cartpole_impact", "cartpole_impact.flags"),
         ("CartPole without velocities, LSTM", "cartpole_lstm", "cartpole_lstm.flags"),
         ("CartPole-v1, the report's 4 x 1 environments", "cartpole_woo", "cartpole_woo.flags"),
     ):
@@ -80,7 +81,7 @@ def summary() -> str:
 def games() -> str:
     """Gives each experiment of the reproduce_*.py a row, with medians over its seeds."""
     rows = []
-    for name in ("atari", "minatar", "gymnasium"):
+    for name in ("atari", "minatar", "gymnasium", "reuse"):
         by_experiment: dict[str, list[dict[str, str]]] = {}
         for row in read(name):
             by_experiment.setdefault(row["experiment"], []).append(row)
@@ -307,12 +308,13 @@ def all_tables() -> Iterator[tuple[str, str, str]]:
         "ceilings_pong_parts": "16 of 32 at a time",
         "ceilings_pong_envpool": "EnvPool",
     }
+    yield "docs/algorithms.md", "cartpole_impact", seeds("cartpole_impact")
     yield "docs/performance.md", "ceilings_cartpole", ceilings(cartpole)
     yield "docs/performance.md", "ceilings_pong", ceilings(pong)
     yield "docs/performance.md", "single", single()
     yield "docs/performance.md", "architectures", architectures()
     yield "docs/performance.md", "memory", memory()
-    for name, path in (("atari", "atari.md"), ("minatar", "atari.md"), ("gymnasium", "environments.md")):
+    for name, path in (("atari", "atari.md"), ("minatar", "atari.md"), ("gymnasium", "environments.md"), ("reuse", "algorithms.md")):
         yield f"docs/{path}", name, learned(name, {})
         yield f"docs/{path}", f"{name}_commands", commands(name)
     yield "docs/atari.md", "minatar5", one_agent()
