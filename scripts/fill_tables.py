@@ -314,7 +314,12 @@ def all_tables() -> Iterator[tuple[str, str, str]]:
     yield "docs/performance.md", "single", single()
     yield "docs/performance.md", "architectures", architectures()
     yield "docs/performance.md", "memory", memory()
-    for name, path in (("atari", "atari.md"), ("minatar", "atari.md"), ("gymnasium", "environments.md"), ("reuse", "algorithms.md")):
+    for name, path in (
+        ("atari", "atari.md"),
+        ("minatar", "atari.md"),
+        ("gymnasium", "environments.md"),
+        ("reuse", "algorithms.md"),
+    ):
         yield f"docs/{path}", name, learned(name, {})
         yield f"docs/{path}", f"{name}_commands", commands(name)
     yield "docs/atari.md", "minatar5", one_agent()

@@ -51,10 +51,19 @@ class CountsTraces(Ppo):
         return super().loss(inputs)
 
 
+class TeacherOfZeros:
+    """A term with the cost of a teacher, which draws the policy's parameters to 0."""
+
+    metric_names = ()
+
+    def loss(self, inputs):
+        return inputs.costs.teacher * tf.reduce_sum(tf.square(inputs.outputs.parameters)), {}
+
+
 def test_every_number_of_an_update_changes_it_without_a_new_trace(monkeypatch):
     monkeypatch.setattr(CountsTraces, "traces", 0)
-    learner = make_learner(kl_cost=0.5, **ADAMW)
-    learner.objective = Objective(CountsTraces(), learner.agent)
+    learner = make_learner(kl_cost=0.5, teacher_cost=0.5, **ADAMW)
+    learner.objective = Objective(CountsTraces(), learner.agent, [TeacherOfZeros()])
     learner.update(make_batch(0), 10)
     start, base = learner.state(), learner.hyperparameters
 

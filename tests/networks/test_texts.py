@@ -7,6 +7,7 @@ import tensorflow as tf
 from impala_tf.algorithms import make_algorithm
 from impala_tf.config import Config
 from impala_tf.learning.gradients import GradientWorker
+from impala_tf.learning.objective import Objective
 from impala_tf.learning.optimizers import hyperparameters_of
 from impala_tf.networks import InstructionEncoder, make_agent
 from tests.support.unrolls import A, B, T, in_groups, make_unroll
@@ -18,7 +19,7 @@ def test_a_worker_of_a3c_hands_on_gradients_of_texts():
     unroll = unroll._replace(env_outputs=unroll.env_outputs._replace(observation=tf.constant(texts)))
     config = Config(separate_value_network=False, policy_init_scale=1.0)
     agent = make_agent(config, gym.spaces.Text(30), gym.spaces.Discrete(A))
-    worker = GradientWorker(make_algorithm(config), agent, xla=False)
+    worker = GradientWorker(Objective(make_algorithm(config), agent), xla=False)
     _, gradients = worker.gradients(in_groups(unroll), hyperparameters_of(config))
     assert all(isinstance(gradient, tf.Tensor) for gradient in gradients)
     embedding = gradients[0].numpy()

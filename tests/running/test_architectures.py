@@ -8,7 +8,7 @@ import pytest
 
 from impala_tf.config import Config, SettingError
 from impala_tf.records.logdir import LogDir
-from impala_tf.running import actors, training, wiring
+from impala_tf.running import actors, sources, training
 from tests.support.environments import TESTS
 from tests.support.runs import TINY, learned, metrics_of, run
 
@@ -62,12 +62,12 @@ def test_a2c_is_on_policy(architecture, dynamic_batching, tmp_path, metrics_of_i
 def test_a_synchronous_batch_has_every_actor_once(tmp_path, monkeypatch):
     batches = []
 
-    class Spy(wiring.UnrollQueue):
+    class Spy(sources.UnrollQueue):
         def get(self):
             batches.append(super().get())
             return batches[-1]
 
-    monkeypatch.setattr(wiring, "UnrollQueue", Spy)
+    monkeypatch.setattr(sources, "UnrollQueue", Spy)
     run(tmp_path, **settings("a2c_sync_trajectory"))
     assert len(batches) > 20
     for batch in batches:
