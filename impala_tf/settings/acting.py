@@ -7,7 +7,7 @@ from impala_tf.settings.setting import CODE, COMMON, PAPER, above, at_least, bet
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActingSettings:
-    """Actors step vectors of environments, may share policy calls, and may explore more than the policy does."""
+    """Actors step vectors of environments. They may share policy calls, and explore."""
 
     num_actors: int = setting(4, "Actor threads.", source=f"{CODE}: 4", bounds=at_least(1), roles=(COMMON,))
     num_envs_per_actor: int = setting(

@@ -11,7 +11,7 @@ PARTS = ("torso", "core", "heads")  # The network has these parts.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransferSettings:
-    """A run may start from the weights of another run, keep some of them as they are, and learn from teachers."""
+    """A run may start from another's weights, keep some as they are, and learn from teachers."""
 
     init_from: str = setting(
         "",
