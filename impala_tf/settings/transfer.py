@@ -32,7 +32,7 @@ class TransferSettings:
     )
     teacher: str = setting(
         "",
-        "An export without a core (saved_model) whose policy this one is drawn to, on its own unrolls; with several "
+        "An export without a core (saved_model) whose policy this one is drawn to, on its own unrolls. With several "
         "tasks also one export for each task of --env_id, in that order, with commas between them.",
         source=KICKSTARTING,
         roles=(COMMON,),
