@@ -189,6 +189,11 @@ def draw(experiments: list[Experiment], curves: list[dict], path: pathlib.Path) 
         axis.set_ylabel("mean return of the last 100 episodes")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
+    save(figure, path)
+
+
+def save(figure: plt.Figure, path: pathlib.Path) -> None:
+    """Writes a picture and says where it is."""
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

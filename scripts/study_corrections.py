@@ -22,7 +22,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from reproducing import RESULTS, ROOT, append, machine, read, train
+from reproducing import RESULTS, ROOT, append, machine, read, save, train
 
 CORRECTIONS = ("vtrace", "one_step", "epsilon", "none")
 LAGS = (100, 10, 0)
@@ -154,10 +154,7 @@ def draw(rows: list[dict[str, str]], path: pathlib.Path) -> None:
         axis.set_title(f"{game}, replay {replay}")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    print(path)
+    save(figure, path)
 
 
 def main() -> None:

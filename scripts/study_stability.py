@@ -21,7 +21,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from reproducing import RESULTS, ROOT, append, read, train
+from reproducing import RESULTS, ROOT, append, read, save, train
 
 ARCHITECTURES = {
     "impala": "flags/cartpole.flags",
@@ -87,10 +87,7 @@ def draw(rows: list[dict[str, str]], path: pathlib.Path) -> None:
     axis.set_ylabel("final return")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    print(path)
+    save(figure, path)
 
 
 def main() -> None:

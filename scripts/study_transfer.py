@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from reproducing import RESULTS, ROOT, machine, read, write
+from reproducing import RESULTS, ROOT, machine, read, save, write
 
 import impala_tf
 
@@ -133,10 +133,7 @@ def draw(curves: list[dict], path: pathlib.Path) -> None:
         if axis.lines[1:]:
             axis.legend(fontsize=8)
     axes[0].set_ylabel("mean return of the last 100 episodes")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    print(path)
+    save(figure, path)
 
 
 def main() -> None:

@@ -60,7 +60,8 @@ class QueueSource:
             more = self._queue.get(len(too_old))
             groups = tf.nest.map_structure(lambda a, b: tf.concat([a, b], 0), _take(groups, kept), more)
         with self._timer("batch"):
-            return Batch(groups, self._marks, with_dropped(batch_statistics(groups), dropped))
+            statistics = batch_statistics(groups)
+            return Batch(groups, self._marks, with_dropped(statistics, dropped) if dropped else statistics)
 
     def _too_old(self, groups: Unroll) -> np.ndarray:
         """Returns the indices of the groups with an unroll of too old a version."""

@@ -61,7 +61,8 @@ class UnrollQueue:
         num_groups = num_groups or self.groups_per_batch
         leaves = self._queue.dequeue_many(num_groups)
         for i, empty in self._empty.items():
-            leaves.insert(i, empty[:num_groups])
+            # A slice is an op, which every batch would wait for.
+            leaves.insert(i, empty if num_groups == self.groups_per_batch else empty[:num_groups])
         return tf.nest.pack_sequence_as(self.spec.leaves, leaves)
 
     def size(self) -> int:
