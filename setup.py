@@ -38,8 +38,9 @@ setuptools.setup(
         "minigrid": ["minigrid>=3.0"],
         "mujoco": ["gymnasium[mujoco]>=1.1"],
         "plots": ["matplotlib>=3.8"],
+        "ray": ["ray[train,tune]>=2.60,<3"],
         "profile": ["xprof>=2.20"],
         "video": ["gymnasium[classic-control]>=1.1", "imageio>=2.31", "imageio-ffmpeg>=0.5", "pillow>=10"],
-        "dev": ["mypy>=1.11", "pytest>=9", "ruff>=0.6"],
+        "dev": ["mypy>=1.11", "pytest>=9", "pytest-xdist>=3.6", "ruff>=0.6"],
     },
 )
