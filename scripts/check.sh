@@ -8,4 +8,5 @@ python -m ruff check .
 python -m mypy
 python scripts/fill_tables.py --check
 python scripts/write_cartpole_flags.py --check
-python -m pytest "$@"
+# Two files at a time, since tracing a graph keeps one core busy. A file stays whole: its tests share fixtures.
+python -m pytest --numprocesses=2 --dist=loadfile "$@"

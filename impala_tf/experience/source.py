@@ -65,7 +65,10 @@ class QueueSource:
 
     def _too_old(self, groups: Unroll) -> np.ndarray:
         """Returns the indices of the groups with an unroll of too old a version."""
-        return np.flatnonzero(groups.policy_version.numpy().min(axis=1) < self._oldest())
+        oldest = self._oldest()
+        if oldest <= 0:  # No version is older, and reading them takes a tenth of a millisecond of the actors' time.
+            return np.array([], np.int64)
+        return np.flatnonzero(groups.policy_version.numpy().min(axis=1) < oldest)
 
     def has_next(self) -> bool:
         """Returns whether `next` has not to wait."""
