@@ -43,6 +43,10 @@ class ActingGraph:
         assert index not in self._actors, f"two actors {index}"
         self._actors[index] = actor
 
+    def forget_actors(self) -> None:
+        """Makes room for other actors, which go on with the graph as it was traced."""
+        self._actors.clear()
+
     def act(
         self, index: int, flat_weights: tf.Tensor, seeds: np.ndarray, behaviour: list[np.ndarray], row: list
     ) -> list[tf.Tensor]:

@@ -55,3 +55,9 @@ class WeightStore:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+
+    def reopen(self) -> None:
+        """Forgets all weights, and lets threads wait for newer ones again; the listeners stay."""
+        with self._condition:
+            self._closed = False
+            self._published.clear()

@@ -251,6 +251,8 @@ class Learner:
         if len([n for n in arrays if n.startswith(("weights/", "statistics/"))]) != len(names[0]) + len(names[1]):
             raise ValueError("it has more weights")
         self._target_weights = tf.convert_to_tensor(arrays["target"]) if "target" in arrays else None
+        self._finite_weights = None
+        self.has_diverged = False
         self.updates = int(arrays["updates"])
         self.environment_frames = int(arrays["environment_frames"])
         self.hyperparameters = controllers.restored(self.hyperparameters, self._controllers, arrays)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf import environments
+from impala_tf.acting.acting_graph import ActingGraph
 from impala_tf.algorithms import make_algorithm
 from impala_tf.algorithms.cloning import cloning_terms
 from impala_tf.config import Config, SettingError
@@ -14,6 +15,7 @@ from impala_tf.environments import EnvironmentSpec
 from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.evaluator import Evaluator
 from impala_tf.evaluation.teachers import teacher_terms
+from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.experience.weights import WeightStore
 from impala_tf.interfaces import Motivation
 from impala_tf.learning.devices import default_device
@@ -52,6 +54,27 @@ def connect(
         take_weights(config, agent, logdir.start)
         terms = [*teacher_terms(config, spec), *cloning_terms(config)]
         learner = Learner(config, agent, algorithm, device, terms, shape_rewards, make_motivation(config, spec))
+    unroll_spec = unroll_spec_of(learner.agent, config.unroll_length, int(config.clone_baseline_cost > 0))
+    weights = WeightStore(config.policy_lag)
+    graph_of = make_acting_graphs(config, make_new_agent, weights, unroll_spec)
+    run = connect_to(config, logdir, learner, weights, unroll_spec, graph_of)
+    evaluator = make_evaluator(config, spec, make_new_agent, run.metrics, logdir, learner.environment_frames)
+    return run._replace(evaluator=evaluator)
+
+
+def connect_to(
+    config: Config,
+    logdir: LogDir,
+    learner: Learner,
+    weights: WeightStore,
+    unroll_spec: UnrollSpec,
+    graph_of: Callable[[int], ActingGraph],
+) -> Run:
+    """Makes the other components around those that have graphs; resumes as `connect` does, without an evaluator.
+
+    graph_of: function that returns the graph in which an actor acts, from its index.
+    """
+    spec = environments.spec_for_training(config)
     random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)
@@ -62,11 +85,8 @@ def connect(
         random.bit_generator.state = info["random"]
         checkpoints.saved(learner.updates)
 
-    unroll_spec = unroll_spec_of(learner.agent, config.unroll_length, int(config.clone_baseline_cost > 0))
     queue = make_queue(config, unroll_spec)
-    weights = WeightStore(config.policy_lag)
     num_at_once = concurrent_actors(config, spec.vectorization)
-    graph_of = make_acting_graphs(config, make_new_agent, weights, unroll_spec)
     seed = int(random.integers(2**31))  # A resumed run draws another one, so that it does not replay its beginning.
     actors = make_actors(config, seed, graph_of, queue.group, num_at_once)
     weights.publish(learner.updates, learner.agent.flat_weights())
@@ -88,7 +108,7 @@ def connect(
         metrics=metrics,
         checkpoints=checkpoints,
         crew=crew,
-        evaluator=make_evaluator(config, spec, make_new_agent, metrics, logdir, learner.environment_frames),
+        evaluator=None,
     )
 
 
