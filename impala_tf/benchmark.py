@@ -3,17 +3,20 @@
   python -m impala_tf.benchmark --suite=ceilings
   python -m impala_tf.benchmark --suite=architectures --num_actors=8 --num_envs_per_actor=4
   python -m impala_tf.benchmark --suite=scaling --flagfile=flags/cartpole.flags
+  python -m impala_tf.benchmark --suite=cluster --cluster_actors=100,1000 --cluster_learners=1,4
   python -m impala_tf.benchmark --suite=ceilings --compare=runs/benchmark-ceilings-OLD.json
 
 ceilings: each component alone, a training run, and the share of the ceiling that the run reaches.
 architectures: the single-machine rows of the paper's table 1, on two tasks (environments/small/episode_lengths.py).
 single: one environment per actor, 4 and 16 actors, with and without dynamic batching.
 scaling: frames/s and policy lag against actors, environments, unroll length and batch size; CSV and a picture.
+cluster: what many actors and learners would do, by a model, beside the paper's rows; CSV and a picture.
 
 Each figure is the median of --repeats measurements of --secs seconds. They are written as JSON after every row, with a
 description of the machine, so that Ctrl-C loses nothing.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -27,6 +30,7 @@ from absl import flags
 
 from impala_tf import config as config_lib
 from impala_tf.config import SettingError
+from impala_tf.settings.cluster_model import ClusterModelSettings
 from impala_tf.support import command_line, signals
 from impala_tf.support.startup import import_tensorflow
 
@@ -118,6 +122,7 @@ def collect(rows: Iterable[dict[str, Any]], result: dict[str, Any], path: pathli
 def main() -> None:
     values = flags.FLAGS
     config = command_line.config_from_flags()
+    cluster_settings = command_line.from_flags(ClusterModelSettings)
     old = read_old(values.compare, values.suite) if values.compare else None
 
     from impala_tf import environments
@@ -125,8 +130,9 @@ def main() -> None:
     environments.spec_of(config)
     path = output_path(values.output, values.suite)
     import_tensorflow()
-    from impala_tf.benchmarks import SUITES, measure, scaling
+    from impala_tf.benchmarks import PICTURES, SUITES, cluster, measure
 
+    suites = SUITES | {"cluster": functools.partial(cluster.rows, settings=cluster_settings)}
     machine = measure.describe_machine()
     result: dict[str, Any] = dict(
         suite=values.suite,
@@ -136,7 +142,7 @@ def main() -> None:
         settings=config_lib.to_flag_lines(config),
         rows=[],
     )
-    collect(SUITES[values.suite](config, values.secs, values.repeats), result, path)
+    collect(suites[values.suite](config, values.secs, values.repeats), result, path)
     rows = result["rows"]
     print(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, GPU: {machine['gpu'] or 'none'}, "
@@ -147,7 +153,9 @@ def main() -> None:
         if "efficiency" in row:
             parts = ", ".join(f"{ratio:.2f} of the {name}" for name, ratio in row["to_parts"].items())
             print(f"efficiency {row['efficiency']:.2f}; the whole is {parts}\n{row['bottleneck']}")
-    written = [path, *(scaling.write(rows, path) if values.suite == "scaling" and rows else [])]
+    if values.suite == "cluster":
+        print(cluster.advice(rows))
+    written = [path, *(PICTURES[values.suite](rows, path) if values.suite in PICTURES and rows else [])]
     if old:
         print(comparison(rows, old))
     print(f"written to {', '.join(map(str, written))}")
@@ -156,10 +164,14 @@ def main() -> None:
 if __name__ == "__main__":
     command_line.define_config_flags()
     flags.DEFINE_enum(
-        "suite", "ceilings", ["ceilings", "architectures", "single", "scaling"], "What is measured, see above."
+        "suite",
+        "ceilings",
+        ["ceilings", "architectures", "single", "scaling", "cluster"],
+        "What is measured, see above.",
     )
     flags.DEFINE_integer("repeats", 3, "How many measurements the median is taken of.", lower_bound=1)
     flags.DEFINE_float("secs", 3.0, "Seconds of one measurement.", lower_bound=0.1)
     flags.DEFINE_string("output", "", "JSON file. Empty: a new one in runs/.")
     flags.DEFINE_string("compare", "", "JSON file of an earlier run; prints the ratios to it.")
-    command_line.run_main(main, usage=__doc__, groups=config_lib.GROUPS)
+    command_line.define_flags(ClusterModelSettings)
+    command_line.run_main(main, usage=__doc__, groups=(*config_lib.GROUPS, ClusterModelSettings))

@@ -1,6 +1,9 @@
-"""Has the suites of `python -m impala_tf.benchmark`. Each has `rows(config, secs, repeats)`, which yields dicts."""
+"""Has the suites of `python -m impala_tf.benchmark`. Each has `rows(config, secs, repeats)`, which yields dicts.
 
-from impala_tf.benchmarks import architectures, ceilings, scaling, single
+The suite of a cluster, `cluster.rows`, takes its own settings as well.
+"""
+
+from impala_tf.benchmarks import architectures, ceilings, cluster_picture, scaling, single
 
 SUITES = {
     "ceilings": ceilings.rows,
@@ -8,3 +11,4 @@ SUITES = {
     "scaling": scaling.rows,
     "single": single.rows,
 }
+PICTURES = {"scaling": scaling.write, "cluster": cluster_picture.write}

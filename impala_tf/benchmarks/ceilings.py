@@ -1,6 +1,7 @@
 """Measures the speed of each component alone, and which share of the cores' ceiling a training run reaches."""
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf import environments
+from impala_tf.acting.actor import Actor
 from impala_tf.acting.inference import LocalPolicy
 from impala_tf.algorithms import make_algorithm
 from impala_tf.benchmarks import training_run
@@ -17,6 +19,7 @@ from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.experience.unroll_writer import UnrollWriter
+from impala_tf.experience.weights import WeightStore
 from impala_tf.learning.devices import default_device
 from impala_tf.learning.learner import Learner
 from impala_tf.networks import make_agent
@@ -29,7 +32,7 @@ BATCHES = (1, 8, 64)  # The policy alone is measured with these numbers of rows 
 
 
 def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
-    """Yields a row for each component, then one for a training run.
+    """Yields a row for each component, one for an actor alone, then one for a training run.
 
     efficiency of the run = its steps/s / ceiling, where ceiling = cores / sum of the components' CPU seconds a step.
     """
@@ -51,6 +54,8 @@ def rows(config: Config, secs: float, repeats: int) -> Iterator[dict[str, Any]]:
         if batch != num_envs:
             rate = median([measure_policy(agent, config.unroll_length, batch, secs) for _ in range(repeats)])
             yield _row(f"policy, {batch} rows", rate)
+    if not config.envs_per_step:
+        yield _row("actor", median([measure_actor(config, environment_spec, spec, secs) for _ in range(repeats)]))
     runs = [training_run.measure(config, secs) for _ in range(repeats)]
     rate = median([run.rate for run in runs])
     ceiling = environments.available_cores() / sum(part.cpu_secs_per_step for part in measured.values())
@@ -144,6 +149,29 @@ def synthetic_unrolls(spec: UnrollSpec, space: gym.Space, batch_size: int) -> Un
     space.seed(0)
     unroll.env_outputs.observation[:] = space.sample()
     return unroll
+
+
+def measure_actor(
+    config: Config, environment_spec: environments.EnvironmentSpec, spec: UnrollSpec, secs: float
+) -> Rate:
+    """Makes unrolls with one actor and throws them away: environments, policy, and what lies between them."""
+    make = functools.partial(make_agent, config, environment_spec.observation_space, environment_spec.action_space)
+    weights = WeightStore()
+    graph = actors.make_acting_graphs(config, make, weights, spec)(0)
+    weights.publish(0, graph.policy.agent.flat_weights())
+    vector = environments.make_vector_environment(config, config.seed, 0, config.num_envs_per_actor)
+    group = math.gcd(config.batch_size, config.num_envs_per_actor)
+    actor = Actor(0, vector, graph, group, config.seed)
+
+    def work() -> int:
+        with tf.device("/CPU:0"):
+            actor.unroll(*weights.latest())
+        return config.unroll_length * config.num_envs_per_actor
+
+    try:
+        return measure_in_threads([work], secs)
+    finally:
+        actor.close()
 
 
 def measure_learner(

@@ -23,6 +23,7 @@ class RunMeasurement(NamedTuple):
     lag_mean, lag_max: policy lag, updates.
     mean_return: mean return of the last 100 episodes.
     bottleneck: text that says what limits the run; see `records/bottleneck.py`.
+    secs: mean seconds of each kind of work and waiting, by the name of its timer, such as "act" and "update".
     """
 
     rate: Rate
@@ -30,6 +31,7 @@ class RunMeasurement(NamedTuple):
     lag_max: float
     mean_return: float
     bottleneck: str
+    secs: dict[str, float]
 
 
 def measure(config: Config, secs: float) -> RunMeasurement:
@@ -54,6 +56,7 @@ def measure(config: Config, secs: float) -> RunMeasurement:
                 row.get("policy_lag_max", float("nan")),
                 run.metrics.mean_return(),
                 training.explain_time(run),
+                {name.removeprefix("secs/"): value for name, value in row.items() if name.startswith("secs/")},
             )
         finally:
             run.crew.stop()

@@ -1,9 +1,10 @@
 """Does what all mains need: flags from the settings, flag files, --help, errors in one line with exit code 2."""
 
+import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
@@ -30,6 +31,12 @@ def define_config_flags() -> None:
         _define(name, removed.default, f"This flag does nothing any more: {removed.why}.")
 
 
+def define_flags(group: type) -> None:
+    """Defines a flag for every field of a settings class that is no part of `Config`."""
+    for field in dataclasses.fields(group):
+        _define(field.name, field.default, help_text.explanation(field))
+
+
 def _define(name: str, default: Any, text: str) -> None:
     if isinstance(default, bool):
         flags.DEFINE_boolean(name, default, text)
@@ -53,13 +60,28 @@ def config_from_flags() -> Config:
         value = flags.FLAGS[name].value
         if value != removed.default:
             warn(f"--{name}={as_text(value)}: does nothing any more: {removed.why}")
-    values = {field.name: getattr(flags.FLAGS, field.name) for field in config_lib.fields()}
+    return Config(**_values(config_lib.fields()))
+
+
+def from_flags(group: type) -> Any:
+    """Makes a settings class, which `define_flags` got, of the flags' values. Raises SettingError."""
+    return group(**_values(dataclasses.fields(group)))
+
+
+def _values(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
+    """Returns the values of the flags with the fields' names. Raises SettingError where a list is not of numbers."""
+    return {
+        field.name: _as_ints(field.name) if isinstance(field.default, tuple) else getattr(flags.FLAGS, field.name)
+        for field in fields
+    }
+
+
+def _as_ints(name: str) -> tuple[int, ...]:
+    given = getattr(flags.FLAGS, name)
     try:
-        values["hidden_sizes"] = tuple(int(item) for item in values["hidden_sizes"])
+        return tuple(int(item) for item in given)
     except ValueError:
-        given = ",".join(values["hidden_sizes"])
-        raise SettingError(f"--hidden_sizes={given}: must be whole numbers with commas between them") from None
-    return Config(**values)
+        raise SettingError(f"--{name}={','.join(given)}: must be whole numbers with commas between them") from None
 
 
 def run_main(main: Callable[[], None], usage: str | None, groups: Sequence[type] = ()) -> None:

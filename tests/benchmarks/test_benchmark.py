@@ -120,7 +120,7 @@ def test_each_part_alone(settings):
 def test_the_efficiency_is_of_the_parts(monkeypatch):
     monkeypatch.setattr(ceilings, "BATCHES", (1,))
     rows = list(ceilings.rows(CONFIG, 0.1, 1))
-    assert [row["name"] for row in rows[4:]] == ["policy, 1 rows", "whole"]
+    assert [row["name"] for row in rows[4:]] == ["policy, 1 rows", "actor", "whole"]
     assert [row["name"] for row in rows[:4]] == ["environment", "policy, 4 rows", "learner", "queue"]
     last = rows[-1]
     assert last["name"] == "whole"
@@ -137,6 +137,7 @@ def test_a_measured_run_leaves_nothing_running():
     before = threading.active_count()
     measured = training_run.measure(CONFIG, 0.2)
     assert measured.rate.steps_per_sec > 10
+    assert {"act", "put", "update"} <= set(measured.secs)
     assert 0 <= measured.lag_mean <= measured.lag_max
     assert threading.active_count() <= before + 1
 
@@ -197,7 +198,7 @@ def test_scaling_changes_one_setting_at_a_time(monkeypatch, tmp_path):
 
     def pretend(config, secs):
         seen.append(config)
-        return training_run.RunMeasurement(measure.Rate(100.0 * config.num_actors, 1e-3), 1.0, 2.0, 9.0, "")
+        return training_run.RunMeasurement(measure.Rate(100.0 * config.num_actors, 1e-3), 1.0, 2.0, 9.0, "", {})
 
     monkeypatch.setattr(training_run, "measure", pretend)
     config = Config(num_actors=2, num_envs_per_actor=4, batch_size=4, unroll_length=5)
@@ -302,6 +303,13 @@ def mains():
         (["--compare=no-such.json"], "--compare=no-such.json: is not a result of this command"),
         (["--env_id=CartPol-v1"], "did you mean CartPole-v1"),
         (["--repeats=0"], "repeats"),
+        (["--cluster_actors=4,x"], "--cluster_actors=4,x: must be whole numbers with commas between them"),
+        (["--cluster_actors=0"], "--cluster_actors=0: give one or more sizes of at least 1"),
+        (
+            ["--cluster_actors=4", "--cluster_learners=8"],
+            "--cluster_actors=4: each of --cluster_learners=8 needs an actor",
+        ),
+        (["--cluster_network_gbit=0"], "--cluster_network_gbit=0.0: must be above 0"),
     ],
 )
 def test_mistakes_of_the_command(mains, tmp_path, tmp_path_factory, arguments, message):
