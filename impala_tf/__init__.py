@@ -36,25 +36,14 @@ def train(
 
     Returns a `training.Summary`. Raises SettingError for a wrong setting, and exceptions of the environment.
     """
-    import gymnasium as gym
-
     for name, given in (("make_env", make_env), ("make_torso", make_torso), ("shape_rewards", shape_rewards)):
         if given is not None and not callable(given):
             raise SettingError(f"{name}: must be a function or a class, not a {type(given).__name__}")
     if make_env is not None:
-        known = gym.registry.get(config.env_id)
-        # A function of the same name, perhaps defined again in a notebook, may replace the earlier one.
-        if known and getattr(known.entry_point, "__qualname__", "") != getattr(make_env, "__qualname__", None):
-            raise SettingError(f"--env_id={config.env_id}: is an environment already; give make_env's another name")
-        if config.vectorization == "async":
-            raise SettingError("--vectorization=async: other processes do not know make_env; register an id instead")
-        gym.registry.pop(config.env_id, None)
-        try:
-            gym.register(config.env_id, make_env)
-        except gym.error.Error as error:
-            raise SettingError(f"--env_id={config.env_id}: cannot be a name for make_env ({error})") from None
+        _register(config, make_env)
     from impala_tf import environments
     from impala_tf.records.logdir import LogDir, teacher_exports
+    from impala_tf.running.hosts.ray_hosts import check_ray
     from impala_tf.support.messages import warn
     from impala_tf.support.startup import import_tensorflow
 
@@ -62,6 +51,7 @@ def train(
     environments.clear_caches()
     environments.spec_for_training(config)
     teacher_exports(config.teacher)
+    check_ray(config)
     logdir = LogDir(config, warn)
     import_tensorflow()
     from impala_tf.running import training
@@ -72,3 +62,24 @@ def train(
     except SettingError:
         logdir.remove_if_empty()
         raise
+
+
+def _register(config: Config, make_env: Callable[..., Any]) -> None:
+    """Gives gymnasium make_env under the name --env_id. Raises SettingError where that cannot be."""
+    import gymnasium as gym
+
+    known = gym.registry.get(config.env_id)
+    # A function of the same name, perhaps defined again in a notebook, may replace the earlier one.
+    if known and getattr(known.entry_point, "__qualname__", "") != getattr(make_env, "__qualname__", None):
+        raise SettingError(f"--env_id={config.env_id}: is an environment already; give make_env's another name")
+    if config.vectorization == "async":
+        raise SettingError("--vectorization=async: other processes do not know make_env; register an id instead")
+    if config.actor_backend != "threads":
+        raise SettingError(
+            f"--actor_backend={config.actor_backend}: other processes do not know make_env; register an id instead"
+        )
+    gym.registry.pop(config.env_id, None)
+    try:
+        gym.register(config.env_id, make_env)
+    except gym.error.Error as error:
+        raise SettingError(f"--env_id={config.env_id}: cannot be a name for make_env ({error})") from None

@@ -8,6 +8,7 @@
 
 ceilings: each component alone, a training run, and the share of the ceiling that the run reaches.
 architectures: the single-machine rows of the paper's table 1, on two tasks (environments/small/episode_lengths.py).
+backends: threads, processes and Ray on CartPole, Pong and a slow Python environment, and what their transport costs.
 single: one environment per actor, 4 and 16 actors, with and without dynamic batching.
 scaling: frames/s and policy lag against actors, environments, unroll length and batch size; CSV and a picture.
 cluster: what many actors and learners would do, by a model, beside the paper's rows; CSV and a picture.
@@ -166,7 +167,7 @@ if __name__ == "__main__":
     flags.DEFINE_enum(
         "suite",
         "ceilings",
-        ["ceilings", "architectures", "single", "scaling", "cluster"],
+        ["ceilings", "architectures", "backends", "single", "scaling", "cluster"],
         "What is measured, see above.",
     )
     flags.DEFINE_integer("repeats", 3, "How many measurements the median is taken of.", lower_bound=1)

@@ -52,6 +52,11 @@ class Actor(BaseActor):
         self._policy_inputs = outputs[:num_inputs]
         return tf.nest.pack_sequence_as(self.spec.leaves, outputs[num_inputs:])
 
+    @property
+    def written(self) -> Unroll:
+        """Returns the arrays of the last unrolls as they were written, which no later unroll changes."""
+        return self._writer.unroll
+
     # The graph calls these.
 
     def step_environments(self, action: np.ndarray, *said: np.ndarray, t: int) -> list[np.ndarray]:

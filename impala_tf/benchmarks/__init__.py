@@ -3,11 +3,12 @@
 The suite of a cluster, `cluster.rows`, takes its own settings as well.
 """
 
-from impala_tf.benchmarks import architectures, ceilings, cluster_picture, scaling, single
+from impala_tf.benchmarks import architectures, backends, ceilings, cluster_picture, scaling, single
 
 SUITES = {
     "ceilings": ceilings.rows,
     "architectures": architectures.rows,
+    "backends": backends.rows,
     "scaling": scaling.rows,
     "single": single.rows,
 }

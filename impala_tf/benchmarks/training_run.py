@@ -20,6 +20,7 @@ class RunMeasurement(NamedTuple):
     """These numbers were measured in one run.
 
     rate: agent steps of the learner per second, and CPU seconds per step.
+    own_cpu_secs_per_step: the part of these CPU seconds in this process, without its children.
     lag_mean, lag_max: policy lag, updates.
     mean_return: mean return of the last 100 episodes.
     bottleneck: text that says what limits the run; see `records/bottleneck.py`.
@@ -27,6 +28,7 @@ class RunMeasurement(NamedTuple):
     """
 
     rate: Rate
+    own_cpu_secs_per_step: float
     lag_mean: float
     lag_max: float
     mean_return: float
@@ -46,12 +48,15 @@ def measure(config: Config, secs: float) -> RunMeasurement:
             _wait(run, WARM_UP_SECS)
             run.metrics.write_row(run.queue.size())
             frames, cpu, started = run.learner.environment_frames, cpu_secs(), time.perf_counter()
+            own_cpu = time.process_time()
             _wait(run, secs)
             steps = max(1, (run.learner.environment_frames - frames) // config.num_action_repeats)
             rate = Rate(steps / (time.perf_counter() - started), (cpu_secs() - cpu) / steps)
+            own_cpu_secs_per_step = (time.process_time() - own_cpu) / steps
             row = run.metrics.write_row(run.queue.size()) or {}
             return RunMeasurement(
                 rate,
+                own_cpu_secs_per_step,
                 row.get("policy_lag_mean", float("nan")),
                 row.get("policy_lag_max", float("nan")),
                 run.metrics.mean_return(),
@@ -67,12 +72,16 @@ def measure(config: Config, secs: float) -> RunMeasurement:
 
 
 def _wait_for_start(run: Run) -> None:
-    """Waits until there was an update and every actor has begun its third call.
+    """Waits until there was an update and every actor has begun its third call; in another process, until it is there.
 
     By then an A3C worker has compiled its gradients, too. Raises RuntimeError where that takes too long.
     """
     deadline = time.monotonic() + START_SECS
-    while not (run.learner.updates and all(actor.num_graph_calls >= 2 for actor in run.actors)):
+    while not (
+        run.learner.updates
+        and all(actor.num_graph_calls >= 2 for actor in run.actors)
+        and (run.feeder is None or run.feeder.traffic.actors == run.config.num_actors)
+    ):
         if time.monotonic() > deadline:
             raise RuntimeError(f"not every actor and the learner had begun to work after {START_SECS:g} s")
         _wait(run, 0.02)

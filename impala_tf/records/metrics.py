@@ -29,6 +29,7 @@ class Metrics:
     tasks: ids of the run's tasks.
     evaluations: writer of the evaluations during training.
     trace: function that makes a context of the name of a timed block, while a profile is taken; see profile.py.
+    more_columns: function that returns further columns of a row, which only some runs have.
     """
 
     def __init__(self, logdir: pathlib.Path, names: tuple[str, ...], tasks: tuple[str, ...] = ("",)):
@@ -48,6 +49,7 @@ class Metrics:
         self.episodes = 0
         self.last_lag = 0.0
         self.trace: Callable[[str], contextlib.AbstractContextManager] | None = None
+        self.more_columns: Callable[[], dict[str, float]] = dict
 
     @property
     def seconds(self) -> float:
@@ -148,7 +150,7 @@ class Metrics:
                 means, normalised = self._recent.means(), self._recent.normalised()
             row |= {f"return/{task}": mean for task, mean in means.items()}
             row |= {f"normalised_{name}": value for name, value in normalised._asdict().items()}
-        return row | interval.columns(self._names)
+        return row | interval.columns(self._names) | self.more_columns()
 
     def _write_summaries(self, row: dict[str, float], interval: Interval) -> None:
         """Writes the row, with single episodes in the place of its means over episodes."""

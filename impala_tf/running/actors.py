@@ -1,6 +1,6 @@
 """Makes the actors of a run, with their graphs, policies and environments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -30,6 +30,11 @@ def unroll_spec_of(agent: Agent, unroll_length: int, num_baselines: int = 0) -> 
     return unroll_spec(unroll_length, observation, action, parameters, state_size, num_baselines)
 
 
+def run_unroll_spec(config: Config, agent: Agent) -> UnrollSpec:
+    """Returns the spec of the run's unrolls. agent: an agent of the run."""
+    return unroll_spec_of(agent, config.unroll_length, int(config.clone_baseline_cost > 0))
+
+
 def unrolls_at_once(config: Config) -> int:
     """Returns how many unrolls an actor makes at once."""
     if config.envs_per_step:
@@ -43,23 +48,31 @@ def rows_per_call(config: Config) -> int:
 
 
 def make_actors(
-    config: Config, seed: int, graph_of: Callable[[int], ActingGraph], group: int, at_once: int
+    config: Config,
+    seed: int,
+    graph_of: Callable[[int], ActingGraph],
+    group: int,
+    at_once: int,
+    indices: Sequence[int] = (),
 ) -> list[BaseActor]:
     """Makes the actors with their environments.
 
     graph_of: function that returns the graph in which an actor acts, from its index.
     group: number of unrolls in an element of the queue.
     at_once: number of actors that may act at the same time.
+    indices: indices of the actors that are made; none means all of the run.
     """
     num_envs = config.num_envs_per_actor
-    indices = range(config.num_actors)
+    indices = indices or range(config.num_actors)
     if config.envs_per_step:
         partial = [environments.make_partial_environment(config, seed, i, num_envs) for i in indices]
-        return [PartialActor(i, environment, graph_of(i), seed) for i, environment in enumerate(partial)]
+        return [
+            PartialActor(i, environment, graph_of(i), seed) for i, environment in zip(indices, partial, strict=True)
+        ]
     vectors = [environments.make_vector_environment(config, seed, i, num_envs) for i in indices]
     if config.architecture == "a2c_sync_step":
         return [Actor(0, environments.JoinedEnvironment(vectors, at_once), graph_of(0), group, seed)]
-    return [Actor(i, vector, graph_of(i), group, seed) for i, vector in enumerate(vectors)]
+    return [Actor(i, vector, graph_of(i), group, seed) for i, vector in zip(indices, vectors, strict=True)]
 
 
 def make_acting_graphs(

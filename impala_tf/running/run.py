@@ -15,6 +15,7 @@ from impala_tf.learning.learner import Learner, UpdateResult
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
+from impala_tf.running.hosts.feeder import Feeder
 from impala_tf.support.threads import Crew, Slot, Turns
 
 
@@ -27,6 +28,7 @@ class Run(NamedTuple):
     turns: turns to act, as many as actors may act at the same time.
     crew: threads of the run.
     evaluator: evaluator during training; None without --evaluate_every_frames.
+    feeder: learner's side of actors in other processes; None where `actors` has them.
     """
 
     config: Config
@@ -43,6 +45,7 @@ class Run(NamedTuple):
     checkpoints: Checkpoints
     crew: Crew
     evaluator: Evaluator | None
+    feeder: Feeder | None
 
     @property
     def going(self) -> bool:

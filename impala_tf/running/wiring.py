@@ -26,7 +26,8 @@ from impala_tf.networks.novelty import NoveltyNetworks
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
-from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, unroll_spec_of
+from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, run_unroll_spec
+from impala_tf.running.hosts.backends import make_feeder
 from impala_tf.running.needs import check_needs
 from impala_tf.running.run import Run
 from impala_tf.running.sources import make_queue, make_source
@@ -54,10 +55,10 @@ def connect(
         take_weights(config, agent, logdir.start)
         terms = [*teacher_terms(config, spec), *cloning_terms(config)]
         learner = Learner(config, agent, algorithm, device, terms, shape_rewards, make_motivation(config, spec))
-    unroll_spec = unroll_spec_of(learner.agent, config.unroll_length, int(config.clone_baseline_cost > 0))
+    unroll_spec = run_unroll_spec(config, learner.agent)
     weights = WeightStore(config.policy_lag)
     graph_of = make_acting_graphs(config, make_new_agent, weights, unroll_spec)
-    run = connect_to(config, logdir, learner, weights, unroll_spec, graph_of)
+    run = connect_to(config, logdir, learner, weights, unroll_spec, graph_of, make_torso)
     evaluator = make_evaluator(config, spec, make_new_agent, run.metrics, logdir, learner.environment_frames)
     return run._replace(evaluator=evaluator)
 
@@ -69,6 +70,7 @@ def connect_to(
     weights: WeightStore,
     unroll_spec: UnrollSpec,
     graph_of: Callable[[int], ActingGraph],
+    make_torso: Callable | None = None,
 ) -> Run:
     """Makes the other components around those that have graphs; resumes as `connect` does, without an evaluator.
 
@@ -88,7 +90,8 @@ def connect_to(
     queue = make_queue(config, unroll_spec)
     num_at_once = concurrent_actors(config, spec.vectorization)
     seed = int(random.integers(2**31))  # A resumed run draws another one, so that it does not replay its beginning.
-    actors = make_actors(config, seed, graph_of, queue.group, num_at_once)
+    feeder = make_feeder(config, spec, make_torso, queue, weights, metrics, seed)
+    actors = [] if feeder else make_actors(config, seed, graph_of, queue.group, num_at_once)
     weights.publish(learner.updates, learner.agent.flat_weights())
 
     crew, staged = Crew(), Slot()
@@ -109,6 +112,7 @@ def connect_to(
         checkpoints=checkpoints,
         crew=crew,
         evaluator=None,
+        feeder=feeder,
     )
 
 

@@ -9,9 +9,28 @@ from impala_tf.settings.setting import CODE, COMMON, PAPER, above, at_least, bet
 class ActingSettings:
     """Actors step vectors of environments. They may share policy calls, and explore."""
 
-    num_actors: int = setting(4, "Actor threads.", source=f"{CODE}: 4", bounds=at_least(1), roles=(COMMON,))
+    num_actors: int = setting(
+        4, "Actors, each with a vector of environments.", source=f"{CODE}: 4", bounds=at_least(1), roles=(COMMON,)
+    )
     num_envs_per_actor: int = setting(
         64, "Environments in each actor's vector.", source=f"{PAPER}: 1", bounds=at_least(1), roles=(COMMON,)
+    )
+    actor_backend: str = setting(
+        "threads",
+        "Where actors act. threads: in the learner's process. processes: in others of this machine. ray: on a cluster.",
+        choices=("threads", "processes", "ray"),
+        roles=(COMMON,),
+    )
+    actors_per_host: int = setting(
+        1,
+        "With processes and ray, actors in each process, which take turns: they share TensorFlow, weights and a core.",
+        "actors",
+        bounds=at_least(1),
+    )
+    ray_address: str = setting(
+        "",
+        "With ray, the cluster: HOST:PORT, or auto for the one of this machine. Empty: $RAY_ADDRESS, else one that is "
+        "started here and ends with the run.",
     )
     envs_per_step: int = setting(
         0,

@@ -61,6 +61,18 @@ def _not_with_architecture(flag: str, architectures: tuple[str, ...]) -> Contrad
     )
 
 
+def _not_in_other_processes(flag: str, unwanted: Any, why: str) -> Contradiction:
+    """Refuses a setting where actors are outside of the learner's process. unwanted: its value; None: any but 0."""
+    return Contradiction(
+        flag,
+        lambda c: (
+            c.actor_backend != "threads"
+            and (getattr(c, flag) == unwanted if unwanted is not None else bool(getattr(c, flag)))
+        ),
+        lambda c: f"does not go with --actor_backend={c.actor_backend}, {why}",
+    )
+
+
 def _any_of_the_parts(config: Any) -> str:
     return f"must be any of {', '.join(PARTS)}, with commas between them"
 
@@ -162,6 +174,30 @@ CONTRADICTIONS = (
         "max_policy_lag",
         lambda c: 0 < c.max_policy_lag <= c.policy_lag,
         lambda c: f"must be above --policy_lag={c.policy_lag}, or every unroll would be dropped",
+    ),
+    Contradiction(
+        "actor_backend",
+        lambda c: c.actor_backend != "threads" and c.architecture != "impala",
+        lambda c: f"does not go with --architecture={c.architecture}; give --architecture=impala",
+    ),
+    _not_in_other_processes("envs_per_step", None, "whose actors send whole unrolls; leave it out"),
+    _not_in_other_processes("dynamic_batching", None, "whose actors share no memory; leave it out"),
+    _not_in_other_processes("concurrent_actors", None, "where every process acts when it is asked; leave it out"),
+    _not_in_other_processes("vectorization", "async", "which has processes already; give --vectorization=sync"),
+    Contradiction(
+        "actors_per_host",
+        lambda c: c.actors_per_host > 1 and c.actor_backend == "threads",
+        lambda c: "is for --actor_backend=processes and ray; give one of them too, or leave it out",
+    ),
+    Contradiction(
+        "actors_per_host",
+        lambda c: c.actors_per_host > c.num_actors,
+        lambda c: f"must be at most --num_actors={c.num_actors}",
+    ),
+    Contradiction(
+        "ray_address",
+        lambda c: bool(c.ray_address) and c.actor_backend != "ray",
+        lambda c: "is for --actor_backend=ray; give it too, or leave it out",
     ),
     _not_with_architecture("envs_per_step", WAITING),
     _not_with_architecture("dynamic_batching", ("a2c_sync_step", "a3c")),

@@ -30,6 +30,16 @@ CASES = [
     (TRAJECTORY | dict(batch_size=15), "--batch_size=15: a2c_sync_trajectory learns from the 16 unrolls of 2 x 8"),
     (A3C | dict(batch_size=16), "--batch_size=16: a3c learns from the 8 unrolls of 1 x 8 environments at once; give "
      "--batch_size=8"),
+    *((settings | dict(actor_backend="ray"), "--actor_backend=ray: does not go with --architecture="
+       f"{settings['architecture']}; give --architecture=impala") for settings in (A2C, TRAJECTORY, A3C)),
+    *((settings | dict(actor_backend="processes"), f"--{flag}: does not go with --actor_backend=processes, ")
+      for settings, flag in (
+          (dict(envs_per_step=4), "envs_per_step=4"), (dict(concurrent_actors=1), "concurrent_actors=1"),
+          (dict(dynamic_batching=True), "dynamic_batching=true"),
+          (dict(vectorization="async"), "vectorization=async"))),
+    (dict(actors_per_host=2), "--actors_per_host=2: is for --actor_backend=processes and ray; give one of them too"),
+    (dict(actors_per_host=5, actor_backend="ray"), "--actors_per_host=5: must be at most --num_actors=4"),
+    (dict(ray_address="auto", actor_backend="processes"), "--ray_address=auto: is for --actor_backend=ray; give it "),
     *((settings | {"policy_lag": 1}, f"--policy_lag=1: {LAG}{settings['architecture']}; leave it out")
       for settings in (A2C, TRAJECTORY, A3C)),
     *((settings | {"envs_per_step": 4}, f"--envs_per_step=4: {LAG}{settings['architecture']}; leave it out")
@@ -114,6 +124,8 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(warmup_frames=999, schedule_frames=1000),
         dict(target_entropy=-3.0),
         dict(freeze="torso,heads", core="gru"),
+        dict(actor_backend="processes", actors_per_host=4, vectorization="sync"),
+        dict(actor_backend="ray", ray_address="auto"),
         dict(freeze="core,heads", core="gru"),
         dict(freeze="torso", popart=True),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),

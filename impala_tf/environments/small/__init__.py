@@ -1,9 +1,9 @@
 """Has small environments of our own, with one property each."""
 
-from impala_tf.environments.small import endless, episode_lengths, hidden_velocities, memory_chain
+from impala_tf.environments.small import busy, endless, episode_lengths, hidden_velocities, memory_chain
 
 
 def register() -> None:
     """Makes the ids known to gymnasium."""
-    for module in (endless, episode_lengths, hidden_velocities, memory_chain):
+    for module in (busy, endless, episode_lengths, hidden_velocities, memory_chain):
         module.register()

@@ -13,6 +13,8 @@ from impala_tf.settings.contradictions import WAITING
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
     """Returns the work of each thread, by name."""
+    if run.feeder:
+        return {"feeder": functools.partial(run.feeder.work, run.crew)} | learning(run)
     return acting(run) | learning(run)
 
 

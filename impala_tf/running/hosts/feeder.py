@@ -1,0 +1,121 @@
+"""Has the learner's side of actors in other processes: one thread, which puts their unrolls into the queue."""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from impala_tf.experience.unroll_queue import UnrollQueue
+from impala_tf.experience.weights import WeightStore
+from impala_tf.records.metrics import Metrics
+from impala_tf.running.hosts.answers import Answer, Failure, Hosts, HostUnroll, Lost, named
+from impala_tf.running.hosts.tensors import TensorsOfArrays
+from impala_tf.running.hosts.traffic import Traffic
+from impala_tf.support.messages import warn
+from impala_tf.support.threads import Crew
+
+POLL_SECS = 0.5  # The thread sees so often that the run ends, if no host answers.
+RETRY_SECS = 1.0  # A lost host is started again after this time, then after twice the time, and so on,
+MAX_RETRY_SECS = 30.0  # up to this.
+GONE_SECS = 60.0  # The run ends when for so long every host was gone.
+
+
+class Feeder:
+    """Asks each host for an unroll, puts it into the queue, and asks again with the newest weights.
+
+    The next request is sent before the unroll is put, so that a host acts while this thread waits for room. When the
+    queue stays full nothing more is asked for; so the queue bounds the policy lag here, too. A host that is lost loses
+    the unroll in its hands, and is started again with other seeds.
+
+    make_hosts: function that makes the hosts, in the feeder's thread.
+    indices: indices of each host's actors.
+    seed: seed of all actors of the run.
+    """
+
+    def __init__(
+        self,
+        make_hosts: Callable[[], Hosts],
+        indices: list[range],
+        queue: UnrollQueue,
+        weights: WeightStore,
+        metrics: Metrics,
+        seed: int,
+    ):
+        self._make_hosts = make_hosts
+        self._indices = indices
+        self._queue = queue
+        self._weights = weights
+        self._metrics = metrics
+        self._tensors = TensorsOfArrays()
+        self._seeds = [seed] * len(indices)
+        self._is_alive = [False] * len(indices)
+        self._tries = [0] * len(indices)  # Each host was started so often since it was lost.
+        self._start_at: dict[int, float] = {}  # The lost hosts, and when they are started again.
+        self._last_life = 0.0
+        self.traffic = Traffic()
+
+    def work(self, crew: Crew) -> None:
+        """Does the thread's work until the crew is stopping; then ends the hosts."""
+        with contextlib.closing(self._make_hosts()) as hosts, tf.device("/CPU:0"):
+            self._last_life = time.monotonic()
+            for host in range(len(self._indices)):
+                hosts.start(host, self._seeds[host])
+            while not crew.stopping:
+                for host, answer in hosts.answers(POLL_SECS):
+                    self._take(hosts, host, answer)
+                self.traffic.weight_puts = hosts.num_weight_puts
+                self._start_lost(hosts)
+
+    def _take(self, hosts: Hosts, host: int, answer: Answer) -> None:
+        if isinstance(answer, Failure):
+            answer.throw()
+        if isinstance(answer, Lost):
+            self._lose(host, answer.why)
+            return
+        if not self._is_alive[host]:
+            self._is_alive[host] = True
+            self._count_alive()
+            if self._tries[host]:
+                warn(f"{named(self._indices[host])}: there again")
+            self._tries[host] = 0
+        hosts.ask(host, *self._weights.latest())
+        if isinstance(answer, HostUnroll):
+            self._put(answer)
+        self._last_life = time.monotonic()
+
+    def _put(self, answer: HostUnroll) -> None:
+        metrics = self._metrics
+        metrics.add_seconds("act", answer.act_secs)
+        metrics.add_seconds("environment", answer.environment_secs)
+        metrics.add_seconds(
+            "put", answer.idle_secs
+        )  # An unroll is on its way, or waits for room, while its host idles.
+        self.traffic.bytes_in += sum(leaf.nbytes for leaf in tf.nest.flatten(answer.unroll))
+        self._queue.put(self._tensors(answer.unroll))
+
+    def _lose(self, host: int, why: str) -> None:
+        """Counts a loss, and lets the host be started again. Raises RuntimeError when all have been gone too long."""
+        now = time.monotonic()
+        if self._tries[host] == 0:
+            self.traffic.restarts += 1
+            warn(f"{named(self._indices[host])}: lost ({why}); starting again")
+        self._is_alive[host] = False
+        self._count_alive()
+        if not any(self._is_alive) and now - self._last_life > GONE_SECS:
+            raise RuntimeError(
+                f"every actor has been gone for {GONE_SECS:g} s; the last was {named(self._indices[host])} ({why})"
+            )
+        self._start_at[host] = now + min(RETRY_SECS * 2 ** self._tries[host], MAX_RETRY_SECS)
+        self._tries[host] += 1
+
+    def _start_lost(self, hosts: Hosts) -> None:
+        now = time.monotonic()
+        for host in [host for host, at in self._start_at.items() if at <= now]:
+            del self._start_at[host]
+            self._seeds[host] += 1  # With the same seed the actors would begin as they began before.
+            hosts.start(host, self._seeds[host])
+
+    def _count_alive(self) -> None:
+        alive = zip(self._indices, self._is_alive, strict=True)
+        self.traffic.actors = sum(len(indices) for indices, is_alive in alive if is_alive)

@@ -1,0 +1,135 @@
+"""Has hosts of actors on a Ray cluster. Nothing here imports TensorFlow or Ray before it is needed."""
+
+import importlib.util
+import logging
+import os
+from typing import Any
+
+import numpy as np
+
+from impala_tf.config import Config, SettingError
+from impala_tf.environments import available_cores
+from impala_tf.running.hosts.answers import Answer, Failure, Lost, Plan, Ready, indices_of_hosts
+from impala_tf.support.messages import one_line
+
+# Ray says these of a process or a node that is gone, and of an answer that went with it. Ray restarts the actor.
+LOSSES = ("RayActorError", "ObjectLostError", "NodeDiedError", "WorkerCrashedError", "OutOfMemoryError")
+LONGEST_REASON = 150  # Ray explains over many lines.
+
+
+class RayHost:
+    """A host in a Ray actor. It exists before its `ActorHost`, so that TensorFlow is imported when `start` is called.
+
+    A Ray actor that was lost is made anew by Ray with the arguments of the first time; `start` gives it another seed.
+    """
+
+    def __init__(self, plan: Plan, indices: range):
+        self._plan = plan
+        self._indices = indices
+        self._host: Any = None
+
+    def start(self, seed: int) -> Answer:
+        """Makes the actors, if they do not exist yet."""
+        if self._host is not None:
+            return Ready()
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        try:
+            from impala_tf.running.hosts.actor_host import ActorHost, limit_process
+
+            limit_process()
+            self._host = ActorHost(self._plan, self._indices, seed)
+        except Exception as error:
+            return Failure.of(error)
+        return Ready()
+
+    def unroll(self, version: int, weights: np.ndarray) -> Answer:
+        """Makes one unroll; see `ActorHost.unroll`."""
+        if self._host is None:
+            return Lost("it was made anew")
+        try:
+            return self._host.unroll(version, weights)
+        except Exception as error:
+            return Failure.of(error)
+
+
+class RayHosts:
+    """These are the `Hosts` on a Ray cluster; see `answers.Hosts`.
+
+    Each is a Ray actor that needs as many CPUs as its environments have threads. Those that find no place wait in Ray
+    until a node with free CPUs joins. Ray itself restarts a lost one, on another node if its own is gone. An unroll
+    that was lost is not made again: a repeated call would act with old weights.
+    """
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+        self._indices = indices_of_hosts(plan.config.num_actors, plan.config.actors_per_host)
+        cpus = max(1, plan.config.env_threads)
+        self._ray, self._is_ours = join(plan.config, cpus * len(self._indices))
+        self._losses = tuple(getattr(self._ray.exceptions, name) for name in LOSSES)
+        self._make = self._ray.remote(num_cpus=cpus, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(
+            RayHost
+        )
+        self._actors: dict[int, Any] = {}
+        self._asked: dict[Any, int] = {}  # The host of each request.
+        self._version, self._weights = -1, None
+        self.num_weight_puts = 0
+
+    def start(self, host: int, seed: int) -> None:
+        if host not in self._actors:
+            self._actors[host] = self._make.remote(self._plan, self._indices[host])
+        self._asked[self._actors[host].start.remote(seed)] = host
+
+    def ask(self, host: int, version: int, flat_weights: Any) -> None:
+        if version != self._version:
+            self._version, self._weights = version, self._ray.put(np.asarray(flat_weights))
+            self.num_weight_puts += 1
+        self._asked[self._actors[host].unroll.remote(version, self._weights)] = host
+
+    def answers(self, timeout: float) -> list[tuple[int, Answer]]:
+        ready, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=timeout)
+        return [(self._asked.pop(reference), self._answer(reference)) for reference in ready]
+
+    def _answer(self, reference: Any) -> Answer:
+        try:
+            return self._ray.get(reference)
+        except self._losses as error:
+            return Lost(self._why(error))
+
+    def _why(self, error: Exception) -> str:
+        return f"{type(error).__name__}: {one_line(error)[:LONGEST_REASON]}"
+
+    def close(self) -> None:
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+        if self._is_ours:
+            self._ray.shutdown()
+
+
+def join(config: Config, num_cpus: int) -> tuple[Any, bool]:
+    """Joins the cluster of --ray_address, or starts one on this machine.
+
+    num_cpus: number of CPUs that one which is started here says that it has, so that all hosts find a place.
+
+    Returns (the module ray, whether the caller has to leave the cluster). A program that is in a cluster stays there.
+    Raises SettingError when there is no such cluster.
+    """
+    logging.getLogger("ray").setLevel(logging.ERROR)  # Ray says where it is, and how to see its dashboard.
+    import ray
+
+    if ray.is_initialized():
+        return ray, False
+    address = config.ray_address or os.environ.get("RAY_ADDRESS") or "local"
+    settings: dict[str, Any] = dict(log_to_driver=False, logging_level=logging.ERROR)
+    if address == "local":
+        settings |= dict(num_cpus=max(num_cpus, available_cores()), include_dashboard=False)
+    try:
+        ray.init(address, **settings)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise SettingError(f"--ray_address={config.ray_address}: {one_line(error)[:200]}") from error
+    return ray, True
+
+
+def check_ray(config: Config) -> None:
+    """Raises SettingError when Ray is needed and not installed."""
+    if config.actor_backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise SettingError("--actor_backend=ray: Ray is not installed: pip install 'impala_tf[ray]'")
