@@ -22,11 +22,11 @@ FLOORS = {
     5: ("acting", "learning", "records"),
     6: ("evaluation",),
     7: ("running",),
-    8: ("", "benchmarks"),  # "": impala_tf/__init__.py, the Python API.
-    9: ("experiment", "evaluate", "benchmark"),
+    8: ("", "benchmarks", "populations"),  # "": impala_tf/__init__.py, the Python API.
+    9: ("experiment", "evaluate", "benchmark", "population"),
 }
 FLOOR_OF = {wing: floor for floor, wings in FLOORS.items() for wing in wings}
-READERS_OF_FLAGS = {"support.command_line", "evaluate", "benchmark"}
+READERS_OF_FLAGS = {"support.command_line", "evaluate", "benchmark", "population"}
 # What is imported before TensorFlow is, so that a user's mistake is answered at once.
 WITHOUT_TENSORFLOW = (
     *("types", "config", "experiment", "evaluate", "benchmark", "environments", "settings.removed"),
@@ -36,6 +36,7 @@ WITHOUT_TENSORFLOW = (
     *("records.checkpoints", "records.logdir", "records.files", "records.tables", "records.best_weights"),
     *("evaluation.playing", "evaluation.aggregate", "evaluation.video", "evaluation.exported_settings"),
     *("evaluation.protocols", "evaluation.reports", "evaluation.evaluate_exports"),
+    *("population", "populations.exchange", "populations.picture", "populations.work"),
 )
 
 

@@ -1,0 +1,1 @@
+"""Trains many runs at once on Ray Tune, which compare and copy each other's weights and settings."""
