@@ -5,7 +5,7 @@ Ray is imported when this module is; nothing else of the package needs it.
 
 import contextlib
 import functools
-import logging
+import math
 import os
 import signal
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ from impala_tf.populations.directory import PopulationDirectory
 from impala_tf.populations.exchange import Exchange
 from impala_tf.populations.options import Options
 from impala_tf.populations.work import Worker
+from impala_tf.running.hosts.ray_hosts import join
 from impala_tf.support.messages import warn, with_place
 
 RETRIES = 3  # A member whose process or machine is lost starts again so often.
-OBJECT_STORE_BYTES = 100 * 2**20  # Members exchange files; Tune's own messages are small.
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # A module of the user's may read files by relative paths.
@@ -113,11 +113,14 @@ def run(directory: PopulationDirectory, config: Config, options: Options, going:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    with signals_interrupt(), cluster():
-        try:
+    try:
+        join(config, math.ceil(options.cpus_per_member))
+        with signals_interrupt():
             return _fit(directory, config, options, going, exchange)
-        except KeyboardInterrupt:
-            return False
+    except KeyboardInterrupt:
+        return False
+    finally:
+        ray.shutdown()
 
 
 def _fit(directory: PopulationDirectory, config: Config, options: Options, going: list[int], exchange) -> bool:
@@ -157,22 +160,11 @@ def _cause(error: BaseException | None) -> MemberError | None:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[None]:
-    """Connects to the cluster at $RAY_ADDRESS, or starts one of this machine's cores, and leaves it at the end."""
-    address = os.environ.get("RAY_ADDRESS", "local")
-    own: dict[str, Any] = dict(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES)
-    ray.init(
-        address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {})
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Lets SIGTERM raise KeyboardInterrupt, as SIGINT does. A crash may come at any time, so this may, too."""
+    """Lets SIGTERM raise KeyboardInterrupt, as SIGINT does. A crash may come at any time, so this may, too.
+
+    Ray puts handlers of its own in their place when it starts, so this comes after it.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, signal.default_int_handler)

@@ -46,6 +46,10 @@ def completed(options: Options, config: Config) -> Options:
     for name in _NOT_HERE:
         if getattr(config, name):
             raise SettingError(f"--{name}={getattr(config, name)}: is for a single run; leave it out")
+    if config.actor_backend != "threads":
+        raise SettingError(
+            f"--actor_backend={config.actor_backend}: a member has its actors in its own process; leave it out"
+        )
     if options.scheduler == "population" and options.population < 2:
         raise SettingError(f"--population={options.population}: members compare with others; give at least 2")
     for item in options.ranges:

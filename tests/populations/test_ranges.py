@@ -58,6 +58,7 @@ def test_a_mistake_in_vary_is_answered_in_one_line(vary, message):
         (dict(population=1), {}, "--population=1: members compare with others; give at least 2"),
         (dict(score="capped"), {}, "--score=capped: CartPole-v1 has no reference scores; give --score=return"),
         ({}, dict(evaluate_every_frames=10), "--evaluate_every_frames=10: is for a single run"),
+        ({}, dict(actor_backend="ray"), "--actor_backend=ray: a member has its actors in its own process"),
         ({}, dict(target_entropy=0.5), "--vary=entropy_cost:5e-05:0.01: --target_entropy sets entropy_cost"),
     ],
 )

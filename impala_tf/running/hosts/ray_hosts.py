@@ -124,7 +124,7 @@ def join(config: Config, num_cpus: int) -> tuple[Any, bool]:
         settings |= dict(num_cpus=max(num_cpus, available_cores()), include_dashboard=False)
     try:
         ray.init(address, **settings)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises a bare one where a busy machine takes more than 30 seconds to start it.
         raise SettingError(f"--ray_address={config.ray_address}: {one_line(error)[:200]}") from error
     return ray, True
 
