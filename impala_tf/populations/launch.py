@@ -7,6 +7,7 @@ import contextlib
 import functools
 import math
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -125,6 +126,7 @@ def run(directory: PopulationDirectory, config: Config, options: Options, going:
 
 def _fit(directory: PopulationDirectory, config: Config, options: Options, going: list[int], exchange) -> bool:
     resources = {"cpu": options.cpus_per_member} | ({"gpu": options.gpus_per_member} if options.gpus_per_member else {})
+    shutil.rmtree(directory.tune, ignore_errors=True)  # Nothing is read from what Tune has written before.
     # Tune would make a tuple of options that it finds in the configuration.
     make_worker = functools.partial(Worker, directory, config, options)
     shared = dict(make_worker=make_worker, total_frames=config.total_environment_frames)
