@@ -37,7 +37,9 @@ def finish(exchange, directory, member, frames, score, hyperparameters=None, upd
 
 def save(directory, member, updates=7):
     (directory.member(member) / "checkpoints").mkdir(exist_ok=True)
-    write_npz(directory.member(member) / f"checkpoints/checkpoint-{updates:010d}.npz", dict(a=np.array(member)), {})
+    write_npz(
+        directory.member(member) / f"checkpoints/checkpoint-{updates:010d}.npz", dict(updates=np.array(updates)), {}
+    )
 
 
 def test_members_start_apart_and_compare_after_a_piece(directory):
@@ -54,7 +56,7 @@ def test_members_start_apart_and_compare_after_a_piece(directory):
     assert "; copies member 0 (score 200)" in line
     copied = directory.assignment(1)
     assert copied[1:] == (305, 605, 25, True, False)
-    assert np.load(directory.taken(1))["a"] == 0
+    assert np.load(directory.taken(1))["updates"] == 7
     rows = exchange.history.rows()
     assert [(x.member, x.compared_with, x.copied_from) for x in rows] == [(0, None, None), (1, 0, 0)]
     assert rows[1].hyperparameters == pytest.approx(starts[1].hyperparameters, rel=1e-5)
@@ -62,6 +64,8 @@ def test_members_start_apart_and_compare_after_a_piece(directory):
         assert min(abs(copied.hyperparameters[name] / value - f) for f in (1, 1.2, 1 / 1.2)) < 1e-4
     finish(exchange, directory, 0, 900, 200.0)
     assert directory.assignment(0).until_frames == 1000, "the last piece ends with the budget"
+    finish(exchange, directory, 1, 1000, 100.0)
+    assert exchange.history.latest()[1].compared_with is None, "there is no next piece"
 
 
 def test_a_population_goes_on_from_its_files_alone(directory):
@@ -76,8 +80,9 @@ def test_a_population_goes_on_from_its_files_alone(directory):
     assert again.begin() == [1, 2], "member 0 has used its budget"
     assert [directory.assignment(i) for i in range(3)] == before
     # The same piece reported twice, because a crash came before it was noted, is decided in the same way.
-    finish(again, directory, 2, 300, 2.0, piece)
-    assert directory.assignment(2) == before[2]
+    for _ in range(4):
+        finish(again, directory, 2, 300, 2.0, piece)
+        assert directory.assignment(2) == before[2]
     assert len(again.history.rows()) == 3
     again.stop(1)
     longer = exchange_of(directory, config=Config(total_environment_frames=2000))
@@ -95,6 +100,7 @@ def test_sweeps_change_nothing(directory):
     assert best_row(exchange.history.latest()).member == 2
     finish(exchange, directory, 2, 600, -math.inf)
     assert best_row(exchange.history.latest()).member == 1, "the latest score counts"
+    assert best_row({2: exchange.history.latest()[2]}) is None
 
 
 def test_another_population_is_refused(directory, tmp_path):

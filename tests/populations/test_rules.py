@@ -67,6 +67,7 @@ def test_a_member_without_a_score_copies_whoever_has_one():
         (0.46, 0.40, True, True),
         (0.44, 0.40, False, True),
         (104.0, 100.0, True, False),
+        (105.1, 100.0, True, False),
         (106.0, 100.0, True, True),
         (-20.0, -20.5, True, False),
         (-19.0, -20.5, True, True),
