@@ -54,6 +54,11 @@ def main() -> None:
         f"{f' or {options.interval_episodes:,} episodes' if options.interval_episodes else ''}; burn-in "
         f"{options.burn_in_frames:,} frames; log directory {directory.path}"
     )
+    if options.scheduler == "population" and config.learning_rate_schedule != "constant":
+        warn(
+            f"--learning_rate_schedule={config.learning_rate_schedule} lowers the learning rates that the population "
+            "chooses; constant leaves them alone"
+        )
     try:
         if going and not launch.run(directory, config, options, going, exchange):
             warn(f"stopped; the pieces in hand go on from their last checkpoints:\n{command_again(directory)}")
