@@ -51,7 +51,9 @@ class Part:
         with tf.device(rest_device):
             self.core = make_core("lstm", UNITS, 2)
             self.head = dense(NUM_ACTIONS + 1, 3)
-            self.rest(tf.zeros([2, 1, self.num_features]))
+            # The layers make their variables when they are called for the first time.
+            self.core.step(tf.zeros([1, self.num_features]), tf.ones([1], tf.bool), tf.zeros([1, 2 * UNITS]))
+            self.head(tf.zeros([1, UNITS]))
 
     def features(self, frames):
         """[T + 1, B, ...] -> [T + 1, B, F]."""

@@ -55,12 +55,12 @@ def rows(config: Config, secs: float, repeats: int, settings: ClusterModelSettin
         raise SettingError(f"--architecture={config.architecture}: the cluster suite is for impala")
     if config.envs_per_step:
         raise SettingError(f"--envs_per_step={config.envs_per_step}: must be 0 in the cluster suite")
-    costs = make_costs(settings, measure_costs(config, secs, repeats, settings))
+    costs = make_costs(config, settings, measure_costs(config, secs, repeats, settings))
     for row in cluster_paper.rows():
         kind = "calibrated" if row.calibrated else "predicted"
         yield _row(row.name, kind, row.sizes, predict(row.costs, row.sizes), row.frames_per_sec)
     curves = [
-        ("the paper's costs", with_network(settings, cluster_paper.SHALLOW), cluster_paper.rows()[1].sizes),
+        ("the paper's costs", with_network(settings, cluster_paper.SHALLOW, 1), cluster_paper.rows()[1].sizes),
         ("own costs", costs, own_sizes(config, settings)),
     ]
     for kind, its_costs, its_sizes in curves:
@@ -105,7 +105,7 @@ def own_sizes(config: Config, settings: ClusterModelSettings) -> Sizes:
     )
 
 
-def make_costs(settings: ClusterModelSettings, measured: Measured) -> Costs:
+def make_costs(config: Config, settings: ClusterModelSettings, measured: Measured) -> Costs:
     """Joins what was measured and what the flags say."""
     costs = Costs(
         act_secs=measured.act_secs,
@@ -114,12 +114,15 @@ def make_costs(settings: ClusterModelSettings, measured: Measured) -> Costs:
         unroll_bytes=measured.unroll_bytes,
         weights_bytes=measured.weights_bytes,
     )
-    return with_network(settings, costs)
+    return with_network(settings, costs, config.num_envs_per_actor)
 
 
-def with_network(settings: ClusterModelSettings, costs: Costs) -> Costs:
-    """Returns the costs with what the flags say of the network, of messages and of how updates vary."""
-    copying = costs.unroll_bytes / (1e9 * settings.cluster_copy_gbyte_per_sec)
+def with_network(settings: ClusterModelSettings, costs: Costs, num_envs: int) -> Costs:
+    """Returns the costs with what the flags say of the network, of messages and of how updates vary.
+
+    num_envs: environments of an actor, whose unrolls are one message.
+    """
+    copying = num_envs * costs.unroll_bytes / (1e9 * settings.cluster_copy_gbyte_per_sec)
     return dataclasses.replace(
         costs,
         update_variation=settings.cluster_update_variation,

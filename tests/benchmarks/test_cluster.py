@@ -31,9 +31,9 @@ def test_costs_are_given(monkeypatch):
     assert measured.weights_bytes == 4 * (2 * (4 * 16 + 16) + (16 * 2 + 2) + (16 + 1))  # Torsos, policy, baseline.
     # Six rows of four floats are most of an unroll.
     assert 6 * 4 * 4 < measured.unroll_bytes < 20 * 6 * 4
-    costs = cluster.make_costs(settings(cluster_network_gbit=8.0, cluster_message_ms=2.0), measured)
+    costs = cluster.make_costs(CONFIG, settings(cluster_network_gbit=8.0, cluster_message_ms=2.0), measured)
     assert (costs.act_secs, costs.update_secs, costs.bytes_per_sec) == (0.02, 0.01, 1e9)
-    assert costs.message_secs == pytest.approx(2e-3 + measured.unroll_bytes / 3e9)
+    assert costs.message_secs == pytest.approx(2e-3 + 4 * measured.unroll_bytes / 3e9, rel=1e-6)
 
 
 def test_costs_are_measured():
