@@ -1,14 +1,15 @@
-"""Trains a population: many runs, whose settings are varied, and which copy each other (population based training).
+"""Trains a population: runs with different settings, which copy each other (population based training).
 
-  python -m impala_tf.population --population=4 --total_environment_frames=500000 --learning_rate_schedule=constant
+  python -m impala_tf.population --population=4 --learning_rate_schedule=constant
   python -m impala_tf.population --flagfile=flags/dmlab30.flags --population=24 --logdir=/shared/pbt
   python -m impala_tf.population --population=16 --scheduler=asha --vary=learning_rate:1e-4:1e-2
 
-Settings are those of each member; the budget is a member's, too. A member trains for a piece, is scored, and looks at
-one random other: if that is better by more than --margin, its weights and settings are copied. Then each varied setting
-is multiplied by 1.2 or 1/1.2 with probability 33 %, copied or not (Espeholt et al. 2018, appendix F). Members take
-turns where fewer fit on the machine, or on the cluster of $RAY_ADDRESS, than there are. Give the --logdir of a
-population to go on with it. It holds population.csv, population.png, members/ and best/. It needs the extra ray.
+Settings are those of each member; the budget is a member's, too. A member trains for a piece, is scored,
+and looks at one random other: if that is better by more than --margin, its weights and settings are copied.
+Then each varied setting is multiplied by 1.2 or 1/1.2 with probability 33 %, copied or not (Espeholt et al.
+2018, appendix F). Members take turns where fewer fit on the machine, or on the cluster of $RAY_ADDRESS,
+than there are. Give the --logdir of a population to go on with it. It holds population.csv, population.png,
+members/ and best/. A population needs the extra ray.
 """
 
 import datetime
@@ -35,7 +36,7 @@ NAMES = [name for name in Options._fields if name != "ranges"]
 def main() -> None:
     config = command_line.config_from_flags()
     given = {name: getattr(flags.FLAGS, name) for name in NAMES}
-    options = options_lib.completed(Options(ranges=parse(flags.FLAGS.vary), **given), config)
+    options = options_lib.completed(Options(ranges=parse(flags.FLAGS.vary or PAPER), **given), config)
 
     from impala_tf import environments
 
@@ -113,7 +114,11 @@ if __name__ == "__main__":
         list(options_lib.SCHEDULERS),
         "population: as above. random: members only train. asha: the worse ones are stopped early.",
     )
-    flags.DEFINE_string("vary", PAPER, "Settings that differ: NAME:LOW:HIGH is log-uniform, NAME:A/B one of these.")
+    flags.DEFINE_string(
+        "vary",
+        "",
+        "Settings that differ: NAME:LOW:HIGH (log-uniform), NAME:A/B (one of these). Empty: table D.1's.",
+    )
     flags.DEFINE_enum(
         "score",
         "auto",
