@@ -13,7 +13,7 @@ FLAGS = (
     "--population=2", "--vary=learning_rate:1e-3:5e-3,entropy_cost:1e-3:1e-2", "--total_environment_frames=12000",
     "--interval_frames=2000", "--burn_in_frames=1000", "--learning_rate_schedule=constant", "--num_actors=1",
     "--num_envs_per_actor=4", "--batch_size=4", "--unroll_length=5", "--hidden_sizes=16", "--xla=off",
-    "--checkpoint_every_secs=0", "--cpus_per_member=0.5",
+    "--checkpoint_every_secs=0", "--cpus_per_member=2",
 )  # fmt: skip
 
 
