@@ -83,3 +83,16 @@ def test_listeners_have_the_weights_before_the_actors_see_the_version():
     store.publish(2, "two")
     assert seen == [("two", (1, "one"))]
     assert store.latest() == (2, "two")
+
+
+def test_a_store_that_was_opened_again_has_forgotten_all_weights():
+    store = WeightStore(lag=1)
+    seen = []
+    store.add_listener(seen.append)
+    store.publish(8, "eight")
+    store.publish(9, "nine")
+    store.close()
+    store.reopen()
+    store.publish(5, "five")
+    assert store.newer_than(4) == (5, "five")
+    assert seen == ["eight", "eight", "five"]
