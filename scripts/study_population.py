@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--runs", type=pathlib.Path, default=ROOT / "runs" / "population", help="log directories")
     arguments = parser.parse_args()
     runs, results = arguments.runs.resolve(), arguments.results
+    results.mkdir(parents=True, exist_ok=True)
     for seed in range(1, arguments.seeds + 1):
         train("population", runs / f"population{seed}", seed, arguments.frames, kill_after=MEMBERS * 6)
         train("random", runs / f"fixed{seed}", seed, arguments.frames, kill_after=0)
