@@ -20,7 +20,8 @@ class DamagedFileError(Exception):
 def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
     """Opens a file that takes the place of `path` when the block ends, and leaves nothing when it fails.
 
-    The bytes are on the disk before the name is: after a crash `path` holds either the old content or the new one.
+    The bytes are on the disk before the name is: after a crash `path` holds either the old content or the new one. The
+    name is on the disk when the block has ended.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
@@ -30,9 +31,20 @@ def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_directory(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync_directory(path: pathlib.Path) -> None:
+    """Waits until the names in the directory are on the disk, where the system can do that (Windows cannot)."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -13,7 +13,7 @@ class RecordSettings:
         0.5, "Time between rows of metrics.csv and TensorBoard.", "seconds", bounds=above(0)
     )
     checkpoint_every_secs: float = setting(
-        600.0, "Time between checkpoints; 0: off.", "seconds", f"{CODE}: 600", bounds=at_least(0), roles=(COMMON,)
+        60.0, "Time between checkpoints; 0: off.", "seconds", f"{CODE}: 600", bounds=at_least(0), roles=(COMMON,)
     )
     checkpoint_every_updates: int = setting(0, "Updates between checkpoints; 0: off.", "updates", bounds=at_least(0))
     keep_checkpoints: int = setting(3, "How many of the newest checkpoints are kept.", bounds=at_least(1))

@@ -1,4 +1,4 @@
-"""Takes SIGINT (Ctrl-C) and SIGTERM for a request to stop."""
+"""Takes SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is closed) for a request to stop."""
 
 import contextlib
 import os
@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_HANGUP = getattr(signal, "SIGHUP", None)
 # `timeout` and batch systems signal the process and also its group, so that one request arrives as several signals.
 SAME_REQUEST_SECS = 1.0
 
@@ -36,6 +38,8 @@ def requests(answer: str = "finishing the update in hand, then saving") -> Itera
         yield request
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
+    if before.get(_HANGUP) == signal.SIG_IGN:  # `nohup` asked for that.
+        del before[_HANGUP]
     first: float | None = None
 
     def restore() -> None:
@@ -53,9 +57,10 @@ def requests(answer: str = "finishing the update in hand, then saving") -> Itera
         request.made = True
         # The signal may have come in the middle of a print, which must not be entered again.
         text = f"\nimpala_tf: {signal.Signals(number).name}: {answer}\n"
-        os.write(2, text.encode())
+        with contextlib.suppress(OSError):  # The terminal that is closed was stderr.
+            os.write(2, text.encode())
 
-    for number in _SIGNALS:
+    for number in before:
         signal.signal(number, handle)
     try:
         yield request

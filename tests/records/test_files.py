@@ -28,13 +28,13 @@ def test_a_file_that_fails_in_the_middle_leaves_the_old_one(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
     events = []
     monkeypatch.setattr("os.fsync", lambda _: events.append("fsync"))
     rename = pathlib.Path.replace
     monkeypatch.setattr(pathlib.Path, "replace", lambda *paths: (events.append("rename"), rename(*paths)))
     write_text(tmp_path / "file", "text")
-    assert events == ["fsync", "rename"]
+    assert events == ["fsync", "rename", "fsync"], "first the file, last its directory"
 
 
 def test_a_device_is_written_to_as_it_is():

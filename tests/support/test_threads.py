@@ -71,7 +71,7 @@ def test_a_closed_slot_wakes(side):
     assert raised.wait(30)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_are_noted_once_and_given_back(number, capfd, monkeypatch):
     """`timeout` sends one to the process and one to its group; only a later one is a second wish."""
     usual = []
@@ -92,6 +92,17 @@ def test_signals_are_noted_once_and_given_back(number, capfd, monkeypatch):
     finally:
         signal.signal(number, before)
     assert capfd.readouterr().err.count(signal.Signals(number).name) == 1
+
+
+def test_a_closed_terminal_stays_ignored_where_nohup_asked_for_that():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.requests() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert not request.made
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_turns_are_given_in_the_order_in_which_they_were_asked_for():
