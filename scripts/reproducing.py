@@ -2,8 +2,9 @@
 
 An experiment is trained and evaluated under --runs (default runs/reproduce), a directory for each seed. A directory
 with a finished run is not trained again, one with a checkpoint goes on. Then everything found there is collected into
---results (default docs/results): NAME.csv has a row for each seed, NAME_curves.csv the learning curves, NAME_info.json
-the commands and the machine, NAME.png the curves with published results.
+--results (default docs/results), where rows of other runs stay as they are: NAME.csv has a row for each seed,
+NAME_curves.csv the learning curves, NAME_info.json the commands and the machine, NAME.png the curves with published
+results.
 """
 
 import argparse
@@ -128,6 +129,18 @@ def collect(experiment: Experiment, runs: pathlib.Path) -> tuple[list[dict], lis
     return table, curves
 
 
+def with_earlier(path: pathlib.Path, rows: list[dict], experiments: list[Experiment]) -> list[dict]:
+    """Returns the rows in the order of the experiments, with those that the file has of other runs."""
+
+    def run_of(row: dict) -> tuple[str, int]:
+        return row["experiment"], int(row["seed"])
+
+    new = {run_of(row) for row in rows}
+    names = [experiment.name for experiment in experiments]
+    both = [*(row for row in read(path) if run_of(row) not in new and row["experiment"] in names), *rows]
+    return sorted(both, key=lambda row: (names.index(row["experiment"]), int(row["seed"])))
+
+
 def summarise(experiment: Experiment, seed: int, metrics: list[dict[str, str]], evaluation: dict) -> dict:
     last = metrics[-1]
     row = {
@@ -232,9 +245,11 @@ def main(name: str, doc: str, experiments: list[Experiment]) -> argparse.Namespa
         curves += curve
     if not tables:
         parser.error(f"--runs={arguments.runs}: holds no finished run")
-    columns = dict.fromkeys(column for row in curves for column in row)
     results = arguments.results
     results.mkdir(parents=True, exist_ok=True)
+    tables = with_earlier(results / f"{name}.csv", tables, experiments)
+    curves = with_earlier(results / f"{name}_curves.csv", curves, experiments)
+    columns = dict.fromkeys(column for row in curves for column in row)
     write(results / f"{name}.csv", tables)
     write(results / f"{name}_curves.csv", [{column: row.get(column, "") for column in columns} for row in curves])
     info = dict(commands={e.name: " ".join(["python -m impala_tf.experiment", *e.flags]) for e in experiments})

@@ -48,6 +48,19 @@ def test_finished_seeds_are_collected_and_others_left_out(tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 5000
 
 
+def test_rows_of_runs_that_are_elsewhere_stay(tmp_path):
+    reproducing = load()
+    experiments = [reproducing.Experiment(name, name, (), {}, action_repeat=1) for name in ("one", "two")]
+    path = tmp_path / "table.csv"
+    names = [("two", 1), ("two", 2), ("one", 1), ("removed", 1)]
+    reproducing.write(path, [dict(experiment=name, seed=seed, result="old") for name, seed in names])
+    new = [dict(experiment="two", seed=2, result="new")]
+    rows = reproducing.with_earlier(path, new, experiments)
+    assert [(row["experiment"], int(row["seed"]), row["result"]) for row in rows] == [
+        ("one", 1, "old"), ("two", 1, "old"), ("two", 2, "new")
+    ]  # fmt: skip
+
+
 def test_an_interrupted_greedy_evaluation_leaves_the_sampled_one(tmp_path, monkeypatch):
     """A greedy evaluation of Atari can take half an hour; the other one is not to be played again."""
     reproducing = load()
