@@ -4,6 +4,7 @@ Importing the package imports nothing heavy; to read the code, start with
 `impala_tf.running.wiring.connect`, which makes and connects all components.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,8 +42,23 @@ def train(
             raise SettingError(f"{name}: must be a function or a class, not a {type(given).__name__}")
     if make_env is not None:
         _register(config, make_env)
+    if config.num_learners > 1 and not config.learner_hosts:
+        raise SettingError(
+            f"--num_learners={config.num_learners}: python -m impala_tf.experiment starts learners; here give "
+            "learner_hosts and learner_index to each"
+        )
+    from impala_tf.running import followers
+    from impala_tf.support.others import ending_with_others
+
+    with ending_with_others(), followers.own_records(config) as own_config:
+        return _train(own_config, make_torso, shape_rewards)
+
+
+def _train(config: Config, make_torso: Callable | None, shape_rewards: Callable | None) -> Any:
+    """Checks the settings, imports TensorFlow, and trains."""
     from impala_tf import environments
     from impala_tf.records.logdir import LogDir, teacher_exports
+    from impala_tf.running import followers
     from impala_tf.running.hosts.ray_hosts import check_ray
     from impala_tf.support.messages import warn
     from impala_tf.support.startup import import_tensorflow
@@ -53,15 +69,24 @@ def train(
     teacher_exports(config.teacher)
     check_ray(config)
     logdir = LogDir(config, warn)
-    import_tensorflow()
-    from impala_tf.running import training
-
-    warn(f"{config.env_id}; log directory {logdir.path}")
+    place = followers.said(config) if config.learner_index else f"; log directory {logdir.path}"
+    warn(f"{config.env_id}{place}")
     try:
-        return training.train(config, logdir, make_torso, shape_rewards)
+        learners = import_tensorflow(functools.partial(_join_learners, config))
+        from impala_tf.running import training
+
+        return training.train(config, logdir, make_torso, shape_rewards, learners)
     except SettingError:
         logdir.remove_if_empty()
         raise
+
+
+def _join_learners(config: Config) -> Any:
+    """Joins the other learners; this must come before TensorFlow's first op."""
+    from impala_tf.learning.cluster import ALONE, Cluster
+    from impala_tf.settings.learners import hosts_of
+
+    return Cluster(hosts_of(config), config.learner_index) if config.learner_hosts else ALONE
 
 
 def _register(config: Config, make_env: Callable[..., Any]) -> None:

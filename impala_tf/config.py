@@ -11,6 +11,7 @@ from impala_tf.settings.environment import EnvironmentSettings
 from impala_tf.settings.evaluation import EvaluationSettings
 from impala_tf.settings.experience import ExperienceSettings
 from impala_tf.settings.exploration import ExplorationSettings
+from impala_tf.settings.learners import LearnerSettings
 from impala_tf.settings.learning import LEARNING_RATE_SETTINGS, LearningSettings, learning_rate_factor
 from impala_tf.settings.network import NetworkSettings
 from impala_tf.settings.record import RecordSettings
@@ -31,8 +32,8 @@ __all__ = [
     "to_flag_lines",
 ]
 
-# `logdir` and `mode` say where and what, not how, so that a flag file leaves them out.
-_NOT_IN_FLAG_FILES = ("logdir", "mode")
+# These say where and what, not how, so that a flag file leaves them out.
+_NOT_IN_FLAG_FILES = ("logdir", "mode", "learner_hosts", "learner_index")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Config(
     AlgorithmSettings,
     ExplorationSettings,
     LearningSettings,
+    LearnerSettings,
     RecordSettings,
     EvaluationSettings,
 ):

@@ -8,10 +8,12 @@ Give a --logdir that holds a checkpoint to resume its run.
 
 import pathlib
 import shlex
+import sys
 
 import impala_tf
 from impala_tf.config import GROUPS, Config, SettingError
-from impala_tf.support import command_line
+from impala_tf.running import launcher
+from impala_tf.support import command_line, others
 from impala_tf.support.messages import number
 
 
@@ -20,6 +22,11 @@ def main() -> None:
     config = command_line.config_from_flags()
     if config.mode == "test":
         evaluate_export(config)
+    elif config.num_learners > 1 and not config.learner_hosts:
+        sys.exit(launcher.launch(config))
+    elif config.learner_hosts:
+        with others.ending_at_once(command_line.USAGE_ERROR):
+            train_and_report(config)
     else:
         train_and_report(config)
 
@@ -29,6 +36,8 @@ def train_and_report(config: Config) -> None:
     from impala_tf.records.logdir import SAVED_MODEL
 
     summary = impala_tf.train(config)
+    if config.learner_index:  # The chief says it.
+        return
     # Modules are imported only when the user names them.
     environment = f" --env_id={shlex.quote(config.env_id)}" if ":" in config.env_id else ""
     print(

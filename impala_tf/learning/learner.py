@@ -11,10 +11,13 @@ from impala_tf.experience.marks import all_fresh
 from impala_tf.experience.unroll_queue import join_groups
 from impala_tf.interfaces import Algorithm, Motivation, Term
 from impala_tf.learning import controllers, optimizers, state
+from impala_tf.learning.cluster import ALONE, Learners, join_metrics
 from impala_tf.learning.devices import wants_xla
-from impala_tf.learning.objective import Objective
+from impala_tf.learning.objective import Evaluated, Objective
 from impala_tf.learning.optimizers import Hyperparameters
 from impala_tf.networks import Agent
+from impala_tf.networks.agent import RowMoments
+from impala_tf.networks.moments import BatchMoments
 from impala_tf.networks.parts import names_of
 from impala_tf.support.graphs import direct_call
 from impala_tf.types import Marks, Unroll
@@ -31,16 +34,20 @@ class UpdateResult(NamedTuple):
     flat_weights: [num_parameters] float32, weights after the update.
     is_finite: [] bool, whether losses, gradient and new weights are finite.
     advantage_tm1: [T, B] float32, the algorithm's advantages; None where a worker computed the gradients.
+    tally: [2] float32, sums of `Learners.tally` over all learners; None where there is only one.
     """
 
     metrics: tf.Tensor
     flat_weights: tf.Tensor
     is_finite: tf.Tensor
     advantage_tm1: tf.Tensor | None = None
+    tally: tf.Tensor | None = None
 
 
 class Learner:
     """Owns the weights, the optimizer and the counters.
+
+    learners: all learners of the run, of which this is one.
 
     objective: the sum of the algorithm's loss and additional terms.
     metric_names: names of `UpdateResult.metrics`, in order.
@@ -49,6 +56,7 @@ class Learner:
     environment_frames: number of frames in them; reset rows are not counted.
     uses_xla: whether XLA compiles the update.
     has_diverged: whether an update was not finite. The weights are then those before it; the optimizer is lost.
+    all_end: whether one of several learners has asked all to end.
     """
 
     def __init__(
@@ -60,8 +68,11 @@ class Learner:
         terms: Sequence[Term] = (),
         shape_rewards: Callable[[Unroll], tf.Tensor] | None = None,
         motivation: Motivation | None = None,
+        learners: Learners = ALONE,
     ):
+        is_alone = learners.size == 1
         self.agent = agent
+        self.learners = learners
         self.objective = Objective(algorithm, agent, terms, shape_rewards, motivation)
         self._motivation = motivation
         self.device = device
@@ -72,11 +83,20 @@ class Learner:
         self.updates = 0
         self.environment_frames = 0
         self.has_diverged = False
+        self.all_end = False
         self._config = config
         self.uses_xla = wants_xla(config, agent, device)
         self._call: Callable | None = None
-        self._update = tf.function(self._update_graph, autograph=False, jit_compile=self.uses_xla)
+        self._update = tf.function(self._update_graph, autograph=False, jit_compile=self.uses_xla and is_alone)
         self._apply = tf.function(self._apply_graph, autograph=False, jit_compile=self.uses_xla)
+        # Alone they are parts of one compiled function. XLA does not compile exchanges, so else each is one of its own.
+
+        def part(function: Callable) -> Callable:
+            return function if is_alone else tf.function(function, autograph=False, jit_compile=self.uses_xla)
+
+        self._moments = part(self._moments_graph)
+        self._evaluate = part(self._evaluate_graph)
+        self._step = part(self._step_graph)
         self._finite_weights: tf.Tensor | None = None
         self._target_period = algorithm.needs.target_period
         self._target_weights: tf.Tensor | None = None
@@ -91,26 +111,29 @@ class Learner:
         """Returns the numbers of the next update, after the schedules."""
         return optimizers.scheduled(self.hyperparameters, self._config, self.environment_frames, self.updates)
 
-    def update(self, groups: Unroll, num_steps: int, marks: Marks | None = None) -> UpdateResult:
-        """Learns from a batch.
+    def update(self, groups: Unroll, num_steps: int, marks: Marks | None = None, ends: bool = False) -> UpdateResult:
+        """Learns from a batch; with several learners from the batches of all, when all have called this.
 
         groups: the batch in groups of unrolls, as the queue gives it, on the learner's device.
         num_steps: number of valid steps in it that are counted as new.
         marks: marks of the unrolls; None means that all come straight from actors.
+        ends: whether several learners are to end with this update.
 
-        Raises Diverged when the update is not finite.
+        Raises Diverged when the update is not finite, and LearnersLost when another learner is gone.
         """
         marks = marks or all_fresh(groups.task.shape.num_elements())
         num_leaves = len(tf.nest.flatten(groups))
 
         def graph(*inputs):
-            leaves, (is_fresh, weight, is_first, *targets, hyperparameters) = inputs[:num_leaves], inputs[num_leaves:]
+            leaves, (is_fresh, weight, is_first, *others, hyperparameters) = inputs[:num_leaves], inputs[num_leaves:]
             batch = tf.nest.pack_sequence_as(groups, leaves)
-            return self._update(batch, Marks(is_fresh, weight), is_first, targets, hyperparameters)
+            targets, told = others[: len(self._targets())], others[len(self._targets()) :]
+            return self._update(batch, Marks(is_fresh, weight), is_first, targets, hyperparameters, told)
 
         with tf.device(self.device):
             is_first = tf.convert_to_tensor(np.array(self.updates == 0))
-        inputs = [*tf.nest.flatten(groups), *marks, is_first, *self._targets()]
+            told = self.learners.tally(num_steps, ends)
+        inputs = [*tf.nest.flatten(groups), *marks, is_first, *self._targets(), *told]
         return self._call_graph(graph, inputs, num_steps)
 
     def _targets(self) -> list[tf.Tensor]:
@@ -141,10 +164,15 @@ class Learner:
             inputs = [*tensors, self.scheduled.as_tensor()]
             if self._call is None:
                 self._call = direct_call(graph, inputs)
-            result = UpdateResult(*self._call(inputs))
-            # A GPU computes after the call has returned. Reading a result waits for it, so measured times are right.
-            if not result.is_finite.numpy():
+            with self.learners.watched():
+                result = UpdateResult(*self._call(inputs))
+                # A GPU computes after the call has returned. Reading a result waits for it, so times are right.
+                is_finite = result.is_finite.numpy()
+            if not is_finite:
                 self._take_back(result)
+        if result.tally is not None:
+            num_steps, num_endings = map(int, result.tally.numpy())
+            self.all_end = num_endings > 0
         self.updates += 1
         self.environment_frames += num_steps * self._config.num_action_repeats
         self._finite_weights = result.flat_weights
@@ -167,51 +195,77 @@ class Learner:
             f"--learning_rate (now {self.learning_rate:.3g}) or --clip_norm, or --reward_clipping=abs_one may help"
         )
 
-    def _update_graph(self, groups: Unroll, marks: Marks, is_first, targets: list, hyperparameters) -> UpdateResult:
-        """Computes an update from a batch. is_first: [] bool, whether there was no update before."""
+    def _update_graph(
+        self, groups: Unroll, marks: Marks, is_first, targets: list, hyperparameters, tally: list
+    ) -> UpdateResult:
+        """Computes an update from a batch: gradients, their sum over all learners, a step.
+
+        is_first: [] bool, whether there was no update before. tally: what `Learners.tally` returns.
+        """
         batch = join_groups(groups)
-        rows = batch.env_outputs
+        _, moments = self.learners.exchange([], self._moments(batch, marks))
+        own, metrics, value_moments = self._evaluate(batch, marks, is_first, moments, targets, hyperparameters)
+        num_valid = tf.reduce_sum(tf.cast(tf.logical_not(batch.env_outputs.first[1:]), tf.float32))
+        sums, parts = self.learners.exchange([own.gradients, tally], [metrics, num_valid, value_moments])
+        gradients, tally = sums
+        result = self._step(*parts[:2], gradients, hyperparameters, parts[2])
+        if self._motivation:
+            self._motivation.step(own.motivation_gradients)
+        return result._replace(advantage_tm1=own.advantage_tm1, tally=tally[0] if tally else None)
+
+    def _moments_graph(self, batch: Unroll, marks: Marks) -> RowMoments:
+        return self.agent.row_moments(batch.env_outputs, batch.task, marks.is_fresh)
+
+    def _evaluate_graph(
+        self, batch: Unroll, marks: Marks, is_first, moments: RowMoments, targets: list, hyperparameters
+    ) -> tuple[Evaluated, tf.Tensor, list[BatchMoments]]:
+        """Returns the objective with its gradients, its metrics in one tensor, and moments of the baseline's targets.
+
+        moments: moments of the batch, in parts [L, ...] of each learner.
+        """
         # The standard deviation of returns includes this batch; otherwise the first batch would have none.
-        self.agent.update_return_statistics(rows, batch.task, marks.is_fresh)
+        self.agent.merge_return_moments(moments)
         # The loss normalises observations as the actors did, whose statistics do not include this batch. Only the first
         # batch is included: there were no statistics yet, and raw observations would make too large an update.
-        self._update_observation_statistics(batch, marks, is_first)
-        inputs = Hyperparameters(*tf.unstack(hyperparameters))
-        evaluated = self.objective.evaluate(batch, marks, inputs.costs, targets[0] if targets else None)
-        self._update_observation_statistics(batch, marks, tf.logical_not(is_first))
+        self._merge_observation_moments(moments, is_first)
+        costs = Hyperparameters(*tf.unstack(hyperparameters)).costs
+        evaluated = self.objective.evaluate(batch, marks, costs, targets[0] if targets else None)
+        self._merge_observation_moments(moments, tf.logical_not(is_first))
+        value_moments = self.agent.value_moments(evaluated.vs_tm1, batch.env_outputs, batch.task)
+        return evaluated, tf.stack(evaluated.metrics), value_moments
 
-        def update_value_statistics() -> None:
-            self.agent.update_value_statistics(evaluated.vs_tm1, rows, batch.task)
-
-        result = self._step(evaluated.metrics, evaluated.gradients, inputs, update_value_statistics)
-        if self._motivation:
-            self._motivation.step(evaluated.motivation_gradients)
-        return result._replace(advantage_tm1=evaluated.advantage_tm1)
-
-    def _update_observation_statistics(self, batch: Unroll, marks: Marks, condition: tf.Tensor) -> None:
+    def _merge_observation_moments(self, moments: RowMoments, condition: tf.Tensor) -> None:
         if self.agent.has_observation_statistics:
-
-            def update() -> None:
-                self.agent.update_observation_statistics(batch.env_outputs, marks.is_fresh)
-
-            tf.cond(condition, update, lambda: None)
+            tf.cond(condition, lambda: self.agent.merge_observation_moments(moments), lambda: None)
 
     def _apply_graph(self, losses: list, gradients: list, hyperparameters: tf.Tensor) -> UpdateResult:
-        return self._step(losses, gradients, Hyperparameters(*tf.unstack(hyperparameters)))
+        return self._step_graph(tf.stack(losses)[tf.newaxis], tf.ones([1]), gradients, hyperparameters, [])
 
-    def _step(
-        self, losses: list, gradients: list, hyperparameters: Hyperparameters, after: Callable[[], None] = lambda: None
+    def _step_graph(
+        self,
+        metrics: tf.Tensor,
+        num_valid: tf.Tensor,
+        gradients: list,
+        hyperparameters: tf.Tensor,
+        value_moments: list[BatchMoments],
     ) -> UpdateResult:
-        """Takes a step along the gradients. after: function that is called after the step, before weights are read."""
-        norm = optimizers.step(self.optimizer, self.agent.learning_variables, gradients, hyperparameters)
+        """Takes a step along the gradients.
+
+        metrics, num_valid: arguments of `join_metrics`.
+        value_moments: moments of the baseline's targets, in parts [L, ...] of each learner.
+        """
+        inputs = Hyperparameters(*tf.unstack(hyperparameters))
+        norm = optimizers.step(self.optimizer, self.agent.learning_variables, gradients, inputs)
         # Deviation: Hessel et al. 2018 update PopArt's statistics before the loss, for which the network would be
         # computed twice. Here the loss sees statistics of the batches before it; the rest of the order is the same.
-        after()
+        self.agent.merge_value_moments(value_moments)
         flat_weights = self.agent.flat_weights()
+        metrics = join_metrics(self.objective.metric_names, metrics, num_valid)
         # Other metrics may be infinite where nothing is wrong, such as a ratio that V-trace clips.
-        total = losses[0]
+        total = metrics[0]
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in (total, norm, flat_weights)])
-        return UpdateResult(tf.stack([*losses, norm, hyperparameters.entropy_cost]), flat_weights, is_finite)
+        metrics = tf.concat([metrics, [norm, inputs.entropy_cost]], axis=0)
+        return UpdateResult(metrics, flat_weights, is_finite)
 
     def _named_variables(self) -> dict[str, tf.Variable]:
         """Returns all variables that are saved, by name."""
@@ -234,6 +288,14 @@ class Learner:
             "environment_frames": np.asarray(self.environment_frames),
             **controllers.saved(self.hyperparameters, self._controllers),
         }
+
+    def take_from_chief(self) -> None:
+        """Gives all learners the state of the chief's, when all have called this."""
+        if self.learners.size > 1:
+            is_chief = self.learners.index == 0
+            content = self.learners.from_chief(state.to_bytes(self.state()) if is_chief else b"")
+            if not is_chief:
+                self.restore(state.from_bytes(content))
 
     def restore(self, arrays: dict[str, np.ndarray]) -> list[str]:
         """Inverts `state`; also reads states of the version before.

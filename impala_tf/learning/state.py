@@ -5,6 +5,7 @@ Format 2 names a variable by its path, such as `weights/mlp_torso/dense/kernel.1
 weights and statistics, for --init_from. Format 1 named variables by their position; it is still read.
 """
 
+import io
 from collections.abc import Iterable, Sequence
 
 import keras
@@ -85,3 +86,16 @@ def in_format_2(arrays: dict[str, np.ndarray], weight_names: list[str], statisti
         for j, name in enumerate(weight_names):
             renamed[f"optimizer/{role}/{name}"] = arrays[f"optimizer/{2 + i * len(weight_names) + j}"]
     return renamed
+
+
+def to_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+    """Writes arrays as the content of an .npz file."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def from_bytes(content: bytes) -> dict[str, np.ndarray]:
+    """Inverts `to_bytes`. Pickles are never loaded."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

@@ -1,7 +1,7 @@
 """Puts torso, core and heads behind `initial_state`, `step` (acting) and `unroll` (learning) of one `Agent`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import keras
@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from impala_tf.networks.cores import Core
 from impala_tf.networks.heads import PolicyHead
-from impala_tf.networks.normalisation import ObservationStatistics, ReturnStatistics
+from impala_tf.networks.moments import BatchMoments
+from impala_tf.networks.normalisation import ObservationMoments, ObservationStatistics, ReturnStatistics
 from impala_tf.networks.parts import belongs_to, by_part
 from impala_tf.networks.popart import PopArt
 from impala_tf.networks.torsos import dense
@@ -31,6 +32,17 @@ class Trunk:
     @property
     def variables(self) -> list[keras.Variable]:
         return self.torso.trainable_variables + (self.core.trainable_variables if self.core else [])
+
+
+class RowMoments(NamedTuple):
+    """The rows of a batch have these moments. Lists have one element, or none where no setting asks for it.
+
+    observations: moments of observations (--normalise_observations, --centre_frames).
+    returns: moments of discounted returns (--normalise_returns).
+    """
+
+    observations: list[ObservationMoments]
+    returns: list[BatchMoments]
 
 
 class Agent:
@@ -269,15 +281,20 @@ class Agent:
         """Returns whether the baseline's targets are normalised (--popart)."""
         return self._popart is not None
 
-    def update_value_statistics(self, targets: tf.Tensor, rows: EnvOutput, task: tf.Tensor) -> None:
-        """Takes targets of the baseline into their statistics; no value changes (--popart; else nothing happens).
+    def value_moments(self, targets: tf.Tensor, rows: EnvOutput, task: tf.Tensor) -> list[BatchMoments]:
+        """Returns the moments of targets of the baseline, as a list that is empty without --popart.
 
         targets: [T, B] float32, scaled as `value_scale` says. rows: [T + 1, B] rows; a step into a `first` row is none.
         task: [B] int32.
         """
+        if not self._popart:
+            return []
+        return [self._popart.moments_of(targets / self._popart.scale(task), tf.logical_not(rows.first[1:]), task)]
+
+    def merge_value_moments(self, parts: list[BatchMoments]) -> None:
+        """Takes `value_moments`, in parts [L, ...] of each learner, into their statistics; no value changes."""
         if self._popart:
-            targets = targets / self._popart.scale(task)
-            self._popart.update(self._baseline_head, targets, tf.logical_not(rows.first[1:]), task)
+            self._popart.merge(self._baseline_head, *parts)
 
     @property
     def has_observation_statistics(self) -> bool:
@@ -285,28 +302,32 @@ class Agent:
         statistics = self._observation_statistics
         return statistics is not None and bool(statistics.moments_variables or statistics.frame_variables)
 
-    def update_return_statistics(self, rows: EnvOutput, task: tf.Tensor, is_fresh: tf.Tensor | None = None) -> None:
-        """Takes the discounted returns of unrolls into their moments (--normalise_returns; else nothing happens).
+    def row_moments(self, rows: EnvOutput, task: tf.Tensor, is_fresh: tf.Tensor) -> RowMoments:
+        """Returns the moments of a batch's rows that the settings ask for.
 
         rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again; a `first` row has no
-            return. task: [B] int32, index of each environment's task.
-        is_fresh: [B] bool, whether the unroll is not replayed; replayed ones do not count again. None: all are fresh.
+            return.
+        task: [B] int32, index of each environment's task.
+        is_fresh: [B] bool, whether the unroll is not replayed; replayed ones do not count again.
         """
-        if isinstance(self._return_statistics, ReturnStatistics):
-            valid = tf.logical_not(rows.first[1:]) & (True if is_fresh is None else is_fresh)
-            self._return_statistics.update(rows.discounted_return[1:], valid, task)
-
-    def update_observation_statistics(self, rows: EnvOutput, is_fresh: tf.Tensor | None = None) -> None:
-        """Takes the observations of unrolls into their moments (--normalise_observations) and into the mean frames
-        (--centre_frames); without these settings nothing happens.
-
-        rows: [T + 1, B] rows. Row 0 was row T of the unroll before, so it does not count again.
-        is_fresh: [B] bool, whether the unroll is not replayed; replayed ones do not count again. None: all are fresh.
-        """
+        moments = RowMoments([], [])
         if self._observation_statistics:
             observation = tf.nest.map_structure(lambda x: x[1:], self._without_mask(rows.observation))
-            counts = tf.ones_like(rows.first[0]) if is_fresh is None else is_fresh
-            self._observation_statistics.update(observation, counts)
+            moments.observations.append(self._observation_statistics.moments_of(observation, is_fresh))
+        if isinstance(self._return_statistics, ReturnStatistics):
+            valid = tf.logical_not(rows.first[1:]) & is_fresh
+            moments.returns.append(self._return_statistics.moments_of(rows.discounted_return[1:], valid, task))
+        return moments
+
+    def merge_return_moments(self, parts: RowMoments) -> None:
+        """Takes the discounted returns of rows, in parts [L, ...] of each learner, into the statistics."""
+        if isinstance(self._return_statistics, ReturnStatistics):
+            self._return_statistics.merge(*parts.returns)
+
+    def merge_observation_moments(self, parts: RowMoments) -> None:
+        """Takes the observations of rows, in parts [L, ...] of each learner, into the statistics."""
+        if self._observation_statistics:
+            self._observation_statistics.merge(*parts.observations)
 
     def flat_weights(self) -> tf.Tensor:
         """Returns all weights and statistics as one vector, [num_parameters] float32, which is published."""

@@ -1,7 +1,19 @@
 """Computes convolutions in the forms that are fastest on a CPU, with the variables of plain convolutions."""
 
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
+
+
+class FrameSums(NamedTuple):
+    """Frames add this to the mean frame.
+
+    num: [] float32, number of frames. distance: [height, width, channels] float32, sum of their distances to the mean.
+    """
+
+    num: tf.Tensor
+    distance: tf.Tensor
 
 
 class Convolution(keras.layers.Conv2D):
@@ -29,16 +41,21 @@ class Convolution(keras.layers.Conv2D):
         """Returns the mean frame and the number of frames behind it; none without `centred`."""
         return [self.mean_frame, self.num_frames] if self.centred else []
 
-    def update_mean_frame(self, frames: tf.Tensor, counts: tf.Tensor) -> None:
-        """Takes frames [N, height, width, channels] uint8 into the mean; all frames that ever counted count alike.
+    def frames_of(self, frames: tf.Tensor, counts: tf.Tensor) -> FrameSums:
+        """Returns what frames [N, height, width, channels] uint8 add to the mean; all that ever counted count alike.
 
         counts: [N] bool, whether the frame counts.
         """
         weights = tf.cast(counts, tf.float32)
         num = tf.reduce_sum(weights)
+        distance = tf.tensordot(weights, tf.cast(frames, tf.float32), 1) - num * self.mean_frame.value
+        return FrameSums(num, distance)
+
+    def merge_frames(self, parts: FrameSums) -> None:
+        """Takes frames, in parts [L, ...] of each learner, into the mean."""
+        num, distance = (tf.reduce_sum(part, axis=0) for part in parts)
         total = self.num_frames.value + num
-        delta = tf.tensordot(weights, tf.cast(frames, tf.float32), 1) - num * self.mean_frame.value
-        self.mean_frame.value.assign_add(delta / tf.maximum(total, 1.0))
+        self.mean_frame.value.assign_add(distance / tf.maximum(total, 1.0))
         self.num_frames.value.assign(total)
 
     def convolution_op(self, inputs, kernel):

@@ -1,13 +1,14 @@
 """Keeps statistics of observations and returns, which are published, saved and exported like weights."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import keras
 import numpy as np
 import tensorflow as tf
 
-from impala_tf.networks.convolutions import Convolution
+from impala_tf.networks.convolutions import Convolution, FrameSums
+from impala_tf.networks.moments import BatchMoments, batch_moments, joined, moments_by_task, only_own
 from impala_tf.networks.torsos import as_images
 from impala_tf.spaces.observation_spaces import is_normalised, leaves
 from impala_tf.support.checks import check_tensor
@@ -40,7 +41,11 @@ class RunningMoments:
         return [self.mean, self.variance, self.count]
 
     def update(self, values: tf.Tensor, valid: tf.Tensor) -> None:
-        """Merges the moments of a batch into those of everything before.
+        """Merges the moments of a batch into those of everything before; see `moments_of`."""
+        self.merge(only_own(self.moments_of(values, valid)))
+
+    def moments_of(self, values: tf.Tensor, valid: tf.Tensor) -> BatchMoments:
+        """Returns the moments of a batch.
 
         values: [N, *shape] of any number type, values of the batch.
         valid: [N, *count_shape] bool, whether each value counts.
@@ -49,14 +54,14 @@ class RunningMoments:
         """
         check_tensor("values", values, None, [None, *self.mean.shape])
         check_tensor("valid", valid, tf.bool, [values.shape[0], *self._count_shape])
+        return batch_moments(values, valid)
+
+    def merge(self, parts: BatchMoments) -> None:
+        """Merges the moments of a batch, in parts [L, ...] of each learner, into those of everything before."""
+        num, batch_mean, batch_variance = joined(parts)
         mean, variance, count = self.mean.value, self.variance.value, self.count.value
-        values, weights = tf.cast(values, tf.float32), tf.cast(valid, tf.float32)
-        num = tf.reduce_sum(weights, axis=0)
         # Axes of a value behind count_shape share one count; this index adds these axes.
         more_axes = (..., *[tf.newaxis] * (mean.shape.rank - count.shape.rank))
-        weights = (weights / tf.maximum(num, 1.0))[more_axes]
-        batch_mean = tf.reduce_sum(weights * values, axis=0)
-        batch_variance = tf.reduce_sum(weights * tf.square(values - batch_mean), axis=0)
         share = (num / tf.maximum(count + num, 1.0))[more_axes]
         delta = batch_mean - mean
         # The ones that the variance starts with have no weight: the count is 0 and the share 1.
@@ -75,6 +80,13 @@ class RunningMoments:
         check_tensor("values", values, None, [None, *self.mean.shape])
         normalised = (tf.cast(values, tf.float32) - self.mean.value) * self.scale()
         return tf.clip_by_value(normalised, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+
+
+class ObservationMoments(NamedTuple):
+    """Rows of observations have these moments, of the parts that are normalised and of the frames that are centred."""
+
+    numbers: list[BatchMoments]
+    frames: list[FrameSums]
 
 
 class ObservationStatistics:
@@ -117,16 +129,29 @@ class ObservationStatistics:
             parts[i] = moments.normalise(parts[i])
         return tf.nest.pack_sequence_as(observation, parts)
 
-    def update(self, observation: Any, counts: tf.Tensor) -> None:
-        """Takes rows of observations [T, B, ...] into the statistics. counts: [B] bool, which environments count."""
+    def moments_of(self, observation: Any, counts: tf.Tensor) -> ObservationMoments:
+        """Returns the moments of rows of observations [T, B, ...]. counts: [B] bool, which environments count."""
         parts = tf.nest.flatten(observation)
-        for torso_convolutions in self._centred:
-            for i, convolution in torso_convolutions.items():
-                # One row is enough: frames change little.
-                convolution.update_mean_frame(as_images(parts[i][-1]), counts)
+        frames = [
+            # One row is enough: frames change little.
+            convolution.frames_of(as_images(parts[i][-1]), counts)
+            for convolutions in self._centred
+            for i, convolution in convolutions.items()
+        ]
+        numbers = []
         for i, moments in self._moments.items():
             values = tf.reshape(parts[i], [-1, *parts[i].shape[2:]])
-            moments.update(values, tf.reshape(tf.broadcast_to(counts, tf.shape(parts[i])[:2]), [-1]))
+            each_row = tf.reshape(tf.broadcast_to(counts, tf.shape(parts[i])[:2]), [-1])
+            numbers.append(moments.moments_of(values, each_row))
+        return ObservationMoments(numbers, frames)
+
+    def merge(self, parts: ObservationMoments) -> None:
+        """Takes the moments of rows, in parts [L, ...] of each learner, into the statistics."""
+        convolutions = [layer for of_torso in self._centred for layer in of_torso.values()]
+        for convolution, frames in zip(convolutions, parts.frames, strict=True):
+            convolution.merge_frames(frames)
+        for moments, numbers in zip(self._moments.values(), parts.numbers, strict=True):
+            moments.merge(numbers)
 
 
 class ReturnStatistics:
@@ -147,20 +172,10 @@ class ReturnStatistics:
         """Returns [B] float32, 1 / standard deviation of the returns of the tasks [B] int32; 1 before returns vary."""
         return tf.gather(self._moments.scale(), task)
 
-    def update(self, discounted_return: tf.Tensor, valid: tf.Tensor, task: tf.Tensor) -> None:
-        """Merges the moments of a batch into those of everything before.
+    def moments_of(self, discounted_return: tf.Tensor, valid: tf.Tensor, task: tf.Tensor) -> BatchMoments:
+        """Returns the moments of a batch of returns; arguments as of `moments_by_task`."""
+        return moments_by_task(discounted_return, valid, task, self._num_tasks)
 
-        discounted_return: [T, B] float32, returns of the batch.
-        valid: [T, B] bool, whether each return counts.
-        task: [B] int32, index of each environment's task.
-
-        Raises ValueError when a dtype, rank or known size is wrong.
-        """
-        check_tensor("discounted_return", discounted_return, tf.float32, [None, None])
-        check_tensor("valid", valid, tf.bool, discounted_return.shape)
-        check_tensor("task", task, tf.int32, discounted_return.shape[1:])
-        is_of_task = tf.one_hot(task, self._num_tasks, on_value=True, off_value=False)  # [B, tasks]
-        counts = tf.reshape(valid[..., tf.newaxis] & is_of_task, [-1, self._num_tasks])
-        # Every task is shown every return; `counts` says which are its own.
-        returns = tf.repeat(tf.reshape(discounted_return, [-1, 1]), self._num_tasks, axis=1)
-        self._moments.update(returns, counts)
+    def merge(self, parts: BatchMoments) -> None:
+        """Merges the moments of a batch, in parts [L, ...] of each learner, into those of everything before."""
+        self._moments.merge(parts)

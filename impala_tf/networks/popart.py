@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from impala_tf.support.checks import check_tensor
+from impala_tf.networks.moments import BatchMoments, joined, moments_by_task
 
 MIN_SCALE, MAX_SCALE = 1e-4, 1e6  # Hessel et al. 2018.
 
@@ -47,7 +47,11 @@ class PopArt:
         """Returns the values [N, K] float32 of the head's outputs [N, K], in units of the rewards."""
         return self.sigma() * outputs + self.mean.value
 
-    def update(self, head: keras.layers.Dense, targets: tf.Tensor, valid: tf.Tensor, task: tf.Tensor) -> None:
+    def moments_of(self, targets: tf.Tensor, valid: tf.Tensor, task: tf.Tensor) -> BatchMoments:
+        """Returns the moments of a batch of targets, in units of the rewards; arguments as of `moments_by_task`."""
+        return moments_by_task(targets, valid, task, self.num_tasks)
+
+    def merge(self, head: keras.layers.Dense, parts: BatchMoments) -> None:
         """Takes targets into the statistics, and changes the head so that all its values stay as they are.
 
         mu <- (1 - share) mu + share mean(targets), and the second moment likewise, where share = 1 - (1 - beta)^n is
@@ -55,23 +59,9 @@ class PopArt:
         sigma'.
 
         head: layer with K outputs.
-        targets: [T, B] float32, in units of the rewards.
-        valid: [T, B] bool, whether each target counts.
-        task: [B] int32, index of each environment's task.
-
-        Raises ValueError when a dtype, rank or known size is wrong.
+        parts: moments of the targets, in parts [L, ...] of each learner.
         """
-        check_tensor("targets", targets, tf.float32, [None, None])
-        check_tensor("valid", valid, tf.bool, targets.shape)
-        check_tensor("task", task, tf.int32, targets.shape[1:])
-        counts = tf.cast(valid[..., tf.newaxis], tf.float32) * tf.one_hot(task, self.num_tasks)  # [T, B, K]
-        num = tf.reduce_sum(counts, axis=[0, 1])
-
-        def means(values: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_sum(counts * values, axis=[0, 1]) / tf.maximum(num, 1.0)
-
-        new_mean = means(targets[..., tf.newaxis])
-        new_variance = means(tf.square(targets[..., tf.newaxis] - new_mean))
+        num, new_mean, new_variance = joined(parts)
         mean, variance, sigma = self.mean.value, self.variance.value, self.sigma()
         share = -tf.math.expm1(num * math.log1p(-self._step))
         delta = new_mean - mean

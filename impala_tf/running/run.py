@@ -49,8 +49,18 @@ class Run(NamedTuple):
 
     @property
     def going(self) -> bool:
-        """Returns whether nobody has stopped the run and its budget is not used."""
-        return not self.crew.stopping and self.learner.environment_frames < self.config.total_environment_frames
+        """Returns whether nobody has stopped the run and its budget is not used.
+
+        Several learners end with the same update, so a stopped crew does not end an own one before the others.
+        """
+        learner = self.learner
+        stopped = self.crew.stopping if learner.learners.size == 1 else learner.all_end
+        return not stopped and learner.environment_frames < self.config.total_environment_frames
+
+    @property
+    def is_chief(self) -> bool:
+        """Returns whether this learner keeps the records of the run."""
+        return self.learner.learners.index == 0
 
 
 def after_update(run: Run, result: UpdateResult, batch: BatchStatistics, publishes: bool = True) -> None:

@@ -54,6 +54,14 @@ def make_source(
     return source
 
 
+def batch_form(config: Config, queue: UnrollQueue, learner: Learner) -> tuple[int, int]:
+    """Returns the number of groups in a batch of `make_source`, and the number of unrolls in a group."""
+    num_parts = learner.objective.algorithm.needs.minibatches
+    if num_parts > 1:
+        return 1, config.batch_size // num_parts
+    return config.batch_size // queue.group, queue.group
+
+
 def _oldest_version(config: Config, learner: Learner) -> int:
     return learner.updates - config.max_policy_lag if config.max_policy_lag else 0
 

@@ -13,10 +13,11 @@ import tqdm
 
 from impala_tf.config import Config, environment_settings
 from impala_tf.evaluation.export import export
+from impala_tf.learning.cluster import ALONE, Learners
 from impala_tf.records import bottleneck
 from impala_tf.records.logdir import BEST_MODEL, SAVED_MODEL, LogDir
 from impala_tf.records.profile import Profile
-from impala_tf.running import architectures
+from impala_tf.running import architectures, followers
 from impala_tf.running.actors import rows_per_call
 from impala_tf.running.run import Run, save
 from impala_tf.running.wiring import connect
@@ -59,6 +60,7 @@ def supervise(run: Run, request: signals.Request) -> None:
         mininterval=interval,
         maxinterval=interval,
         dynamic_ncols=True,
+        disable=not run.is_chief,
     ) as bar:
         bar.set_postfix_str("building graphs")
         try:
@@ -69,7 +71,8 @@ def supervise(run: Run, request: signals.Request) -> None:
                 profile.stop()
                 if not profile.done:
                     warn("--profile: the run ended before its trace began")
-        stuck = run.crew.join(JOIN_SECS)
+        lost = run.learner.learners.lost
+        stuck = [] if lost else run.crew.join(JOIN_SECS)
         if stuck:
             warn(f"did not end within {JOIN_SECS:g} s: {', '.join(stuck)}")
         show(run, bar)
@@ -98,13 +101,20 @@ def show(run: Run, bar: tqdm.tqdm) -> None:
 
 
 def train(
-    config: Config, logdir: LogDir, make_torso: Callable | None = None, shape_rewards: Callable | None = None
+    config: Config,
+    logdir: LogDir,
+    make_torso: Callable | None = None,
+    shape_rewards: Callable | None = None,
+    learners: Learners = ALONE,
 ) -> Summary:
     """Trains until the budget is used, a thread fails, or SIGINT or SIGTERM comes; then saves and exports.
 
-    Raises the exception that came first, after saving what had been learned before it.
+    learners: all learners of the run.
+
+    Raises the exception that came first, after saving what had been learned before it. When another learner is gone,
+    that is LearnersLost, and nothing is saved.
     """
-    run = connect(config, logdir, make_torso, shape_rewards)
+    run = connect(config, logdir, make_torso, shape_rewards, learners)
     logdir.write_settings(config)
     with signals.requests() as request:
         for name, work in architectures.THREADS[config.architecture](run).items():
@@ -117,6 +127,8 @@ def train(
         except Exception as error:  # The disk is full, or the terminal is closed.
             run.crew.stop(error)
             run.crew.join(JOIN_SECS)
+        if learners.lost:
+            raise learners.lost
         summary = Summary(
             run.learner.environment_frames,
             run.learner.updates,
@@ -127,6 +139,8 @@ def train(
             logdir,
         )
         finish(run, summary, request)
+        if learners.size > 1 and not run.going:  # Otherwise they do not end by agreement.
+            followers.wait_for_chief(learners)
     return summary
 
 
@@ -160,7 +174,12 @@ def finish(run: Run, summary: Summary, request: signals.Request) -> None:
 
 
 def save_and_export(run: Run) -> None:
-    """Saves a checkpoint, unless the last update was not finite, and exports the newest weights that are."""
+    """Saves a checkpoint, unless the last update was not finite, and exports the newest weights that are.
+
+    Only the chief of several learners does.
+    """
+    if not run.is_chief:
+        return
     stuck = [name for name in run.crew.running() if name.startswith(("learner", "worker"))]
     if stuck:
         warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")

@@ -18,6 +18,7 @@ from impala_tf.evaluation.teachers import teacher_terms
 from impala_tf.experience.unroll_spec import UnrollSpec
 from impala_tf.experience.weights import WeightStore
 from impala_tf.interfaces import Motivation
+from impala_tf.learning.cluster import ALONE, Learners
 from impala_tf.learning.devices import default_device
 from impala_tf.learning.learner import Learner
 from impala_tf.learning.rnd import RandomNetworkDistillation
@@ -27,6 +28,7 @@ from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
 from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, run_unroll_spec
+from impala_tf.running.followers import check_settings, random_of
 from impala_tf.running.hosts.backends import make_feeder
 from impala_tf.running.needs import check_needs
 from impala_tf.running.run import Run
@@ -37,12 +39,18 @@ from impala_tf.support.threads import Crew, Slot, Turns
 
 
 def connect(
-    config: Config, logdir: LogDir, make_torso: Callable | None = None, shape_rewards: Callable | None = None
+    config: Config,
+    logdir: LogDir,
+    make_torso: Callable | None = None,
+    shape_rewards: Callable | None = None,
+    learners: Learners = ALONE,
 ) -> Run:
     """Makes and connects all components; resumes from the log directory's newest checkpoint if it has one.
 
     make_torso, shape_rewards: functions of the same names of `impala_tf.train`.
+    learners: all learners of the run; the others take the state of the chief.
     """
+    check_settings(config, learners)
     spec = environments.spec_for_training(config)
     make_new_agent = functools.partial(
         make_agent, config, spec.observation_space, spec.action_space, make_torso, len(spec.tasks)
@@ -54,7 +62,8 @@ def connect(
         agent = make_new_agent()
         take_weights(config, agent, logdir.start)
         terms = [*teacher_terms(config, spec), *cloning_terms(config)]
-        learner = Learner(config, agent, algorithm, device, terms, shape_rewards, make_motivation(config, spec))
+        motivation = make_motivation(config, spec)
+        learner = Learner(config, agent, algorithm, device, terms, shape_rewards, motivation, learners)
     unroll_spec = run_unroll_spec(config, learner.agent)
     weights = WeightStore(config.policy_lag)
     graph_of = make_acting_graphs(config, make_new_agent, weights, unroll_spec)
@@ -77,15 +86,17 @@ def connect_to(
     graph_of: function that returns the graph in which an actor acts, from its index.
     """
     spec = environments.spec_for_training(config)
-    random = np.random.default_rng(config.seed)
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)
     if logdir.checkpoint:
         arrays, info = logdir.checkpoint
         restore_learner(learner, arrays, logdir)
         metrics.restore(info["metrics"], learner.environment_frames)
-        random.bit_generator.state = info["random"]
         checkpoints.saved(learner.updates)
+    learner.take_from_chief()
+    random = random_of(config, learner.learners, learner.updates)
+    if logdir.checkpoint:
+        random.bit_generator.state = logdir.checkpoint[1]["random"]
 
     queue = make_queue(config, unroll_spec)
     num_at_once = concurrent_actors(config, spec.vectorization)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from impala_tf.settings.learners import are_hosts, hosts_of, num_learners
 from impala_tf.settings.learning import schedule_end_frames
 from impala_tf.settings.replay import num_replayed
 from impala_tf.settings.setting import SettingError, as_text
@@ -70,6 +71,14 @@ def _not_in_other_processes(flag: str, unwanted: Any, why: str) -> Contradiction
             and (getattr(c, flag) == unwanted if unwanted is not None else bool(getattr(c, flag)))
         ),
         lambda c: f"does not go with --actor_backend={c.actor_backend}, {why}",
+    )
+
+
+def _not_with_several_learners(flag: str, holds: Callable[[Any], bool]) -> Contradiction:
+    return Contradiction(
+        flag,
+        lambda c: num_learners(c) > 1 and holds(c),
+        lambda c: f"does not go with {num_learners(c)} learners; leave it out",
     )
 
 
@@ -248,6 +257,28 @@ CONTRADICTIONS = (
             "its targets have ratios of 1, which V-trace's thresholds may not clip; give thresholds of at least 1"
         ),
     ),
+    Contradiction(
+        "learner_hosts",
+        lambda c: c.learner_hosts != "" and not are_hosts(c.learner_hosts),
+        lambda c: "must be host:port of two or more learners, all different, with commas between them",
+    ),
+    Contradiction(
+        "learner_index",
+        lambda c: c.learner_index >= max(1, len(hosts_of(c))),
+        lambda c: (
+            f"must be below {len(hosts_of(c))}, the number of --learner_hosts"
+            if c.learner_hosts
+            else "says which of --learner_hosts this is; give these, or leave it out"
+        ),
+    ),
+    Contradiction(
+        "num_learners",
+        lambda c: c.num_learners not in (1, num_learners(c)),
+        lambda c: f"must be {num_learners(c)}, the number of --learner_hosts; or leave it out",
+    ),
+    # A3C has no batches to join, and the statistics of novelty are not joined.
+    _not_with_several_learners("architecture", lambda c: c.architecture == "a3c"),
+    _not_with_several_learners("rnd", lambda c: c.rnd),
     Contradiction(
         "clip_rho_threshold",
         lambda c: c.clip_rho_threshold < c.clip_c_threshold,

@@ -5,7 +5,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # TensorFlow's C++ side prints these before its own log level applies: information, and the lack of a GPU driver.
@@ -50,11 +50,18 @@ def import_own(module: str) -> Any:
         return importlib.import_module(module)
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow and lists its devices, which prints most. Errors and unknown lines are not hidden."""
+def import_tensorflow(before_first_op: Callable[[], Any] = lambda: None) -> Any:
+    """Imports TensorFlow and lists its devices, which prints most. Errors and unknown lines are not hidden.
+
+    before_first_op: function that is called between the import and the first op, which some things must come before.
+
+    Returns what that function returned.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # From here on it prints errors only.
     with _filtered_stderr():
         import tensorflow as tf
 
+        made = before_first_op()
         tf.config.list_logical_devices()
         tf.transpose(tf.zeros([2, 2], tf.int32))  # The first transpose on a processor without AVX-512 prints a line.
+    return made

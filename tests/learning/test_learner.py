@@ -204,7 +204,7 @@ def test_the_loss_is_normalised_by_statistics_that_do_not_know_the_batch():
     learner, other = make_learner(normalise_observations=True), make_learner(normalise_observations=True)
     for one in (learner, other):
         one.update(make_batch(0), 10)
-    other._update_observation_statistics = lambda batch, marks, condition: None
+    other._merge_observation_moments = lambda moments, condition: None
     other._call = None
     other._update = tf.function(other._update_graph, autograph=False)
     a, b = learner.update(make_batch(1), 10), other.update(make_batch(1), 10)

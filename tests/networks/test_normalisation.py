@@ -10,7 +10,13 @@ from impala_tf.networks import make_agent
 from impala_tf.networks.normalisation import RunningMoments
 from impala_tf.types import EnvOutput
 from tests.support.distributions import SEED
-from tests.support.networks import agent_with_random_weights, frame_space, inputs_of_step
+from tests.support.networks import (
+    agent_with_random_weights,
+    frame_space,
+    inputs_of_step,
+    update_observation_statistics,
+    update_return_statistics,
+)
 
 T, B = 3, 4
 ACTIONS = gym.spaces.Discrete(2)
@@ -38,7 +44,7 @@ def test_the_network_gets_normalised_numbers():
     np.testing.assert_array_equal(*(a.step(*inputs_of_step(a, small), SEED).baseline for a in (agent, plain)))
     first = np.zeros([T + 1, B], bool)
     first[2] = True
-    agent.update_observation_statistics(rows(x, first=first))
+    update_observation_statistics(agent, rows(x, first=first))
     counted = x[1:].reshape(-1, 2)
     mean, variance, count = agent.statistics
     np.testing.assert_allclose(mean, counted.mean(0), rtol=1e-5)
@@ -66,7 +72,7 @@ def test_only_numbers_are_normalised_each_by_its_own_moments():
         a=np.zeros([T + 1, B], np.int64), b=x, c=np.zeros([T + 1, B, 20, 20, 1], np.uint8),
         d=np.full([T + 1, B, 1], 0.25, np.float32), e=np.zeros([T + 1, B, 2], np.int8),
     )  # fmt: skip
-    agent.update_observation_statistics(rows(observation))
+    update_observation_statistics(agent, rows(observation))
     np.testing.assert_allclose(agent.statistics[0], x[1:].mean((0, 1)), rtol=1e-5)
     np.testing.assert_allclose([agent.statistics[3][0], agent.statistics[4][0]], [0.25, 0], atol=1e-6)
 
@@ -82,7 +88,7 @@ def test_the_network_gets_centred_frames(network):
     frames = random.integers(256, size=(T + 1, B, *shape), dtype=np.uint8)
     more = random.integers(100, size=(T + 1, 1, *shape), dtype=np.uint8)
     for some in (frames, more):
-        agent.update_observation_statistics(rows(some, first=np.zeros(some.shape[:2], bool)))
+        update_observation_statistics(agent, rows(some, first=np.zeros(some.shape[:2], bool)))
     counted = np.concatenate([frames[-1], more[-1]]).astype(np.float64)
     for mean, count in zip(agent.statistics[::2], agent.statistics[1::2], strict=True):
         np.testing.assert_allclose(mean, counted.mean(0), rtol=1e-4, atol=1e-3)
@@ -104,7 +110,7 @@ def test_returns_are_counted_for_their_task():
     returns[first] = -1e6
     task = np.array([2, 0, 2, 0], np.int32)
     assert agent.reward_scale(tf.constant(task)).numpy().tolist() == [1, 1, 1, 1]
-    agent.update_return_statistics(rows(numbers(), returns, first), tf.constant(task))
+    update_return_statistics(agent, rows(numbers(), returns, first), tf.constant(task))
     valid = ~first[1:]
     of_0, of_2 = (returns[1:][valid & (task == i)] for i in (0, 2))
     mean, _, count = agent.statistics
@@ -119,19 +125,19 @@ def test_each_kind_of_statistics_is_updated_by_itself():
     agent, _ = agent_with_random_weights(BOX, ACTIONS, **settings)
     some = rows(numbers(), np.random.default_rng(0).normal(size=(T + 1, B)))
     before = [v.numpy() for v in agent.statistics]
-    agent.update_return_statistics(some, tf.zeros([B], tf.int32))
+    update_return_statistics(agent, some, tf.zeros([B], tf.int32))
     changed = [np.any(a != b.numpy()) for a, b in zip(before, agent.statistics, strict=True)]
     assert changed == [False] * 3 + [True] * 3
     before = [v.numpy() for v in agent.statistics]
-    agent.update_observation_statistics(some)
+    update_observation_statistics(agent, some)
     changed = [np.any(a != b.numpy()) for a, b in zip(before, agent.statistics, strict=True)]
     assert changed == [True] * 3 + [False] * 3
 
 
 def test_without_these_settings_nothing_is_kept():
     agent, _ = agent_with_random_weights(BOX, ACTIONS)
-    agent.update_return_statistics(rows(numbers()), tf.zeros([B], tf.int32))
-    agent.update_observation_statistics(rows(numbers()))
+    update_return_statistics(agent, rows(numbers()), tf.zeros([B], tf.int32))
+    update_observation_statistics(agent, rows(numbers()))
     assert agent.statistics == []
     assert agent.reward_scale(tf.zeros([B], tf.int32)) == 1.0
 
@@ -142,8 +148,8 @@ def test_statistics_travel_with_the_weights():
     one, other = (agent_with_random_weights(space, ACTIONS, seed=seed, **settings)[0] for seed in (1, 2))
     frames = np.random.default_rng(1).integers(256, size=(T + 1, B, 20, 20, 1), dtype=np.uint8)
     some = rows(dict(x=numbers(), frame=frames), np.random.default_rng(0).normal(size=(T + 1, B)))
-    one.update_observation_statistics(some)
-    one.update_return_statistics(some, tf.zeros([B], tf.int32))
+    update_observation_statistics(one, some)
+    update_return_statistics(one, some, tf.zeros([B], tf.int32))
     assert len(one.statistics) == 3 + 3 + 4
     other.assign_flat_weights(one.flat_weights())
     for a, b in zip(one.statistics, other.statistics, strict=True):

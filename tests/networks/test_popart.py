@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from impala_tf.config import Config
 from impala_tf.networks import make_agent
+from impala_tf.networks.moments import only_own
 from impala_tf.networks.popart import MAX_SCALE, MIN_SCALE, PopArt
 from impala_tf.types import EnvOutput
 from tests.support.networks import agent_with_random_weights, inputs_of_step
@@ -35,7 +36,8 @@ def rows_with(first=None):
 def update(agent, unnormalised, rows=None):
     """Gives the agent targets as the learner does, in units of its scale."""
     task = tf.constant(TASK)
-    agent.update_value_statistics(tf.constant(unnormalised) * agent.value_scale(task), rows or rows_with(), task)
+    scaled = tf.constant(unnormalised) * agent.value_scale(task)
+    agent.merge_value_moments(only_own(agent.value_moments(scaled, rows or rows_with(), task)))
 
 
 def values_of(agent, observation):
@@ -101,7 +103,8 @@ def test_the_scale_is_bounded(value, bound):
     head.build([None, 2])
     batch = value * np.where(np.arange(T * B) % 2, 1, -1).reshape(T, B)
     for _ in range(30):
-        popart.update(head, tf.constant(batch, tf.float32), tf.ones([T, B], tf.bool), tf.zeros([B], tf.int32))
+        given = tf.constant(batch, tf.float32), tf.ones([T, B], tf.bool), tf.zeros([B], tf.int32)
+        popart.merge(head, only_own(popart.moments_of(*given)))
     np.testing.assert_allclose(popart.sigma(), [bound], rtol=1e-5)
 
 
@@ -137,6 +140,6 @@ def test_one_task_has_one_value_and_starts_like_a_network_without_popart():
     observation = np.ones([2, 3], np.float32)
     assert values_of(agent, observation).shape == (2,)
     np.testing.assert_array_equal(values_of(agent, observation), values_of(plain, observation))
-    agent.update_value_statistics(tf.zeros([T, B]), rows_with(), tf.zeros([B], tf.int32))
-    plain.update_value_statistics(tf.zeros([T, B]), rows_with(), tf.zeros([B], tf.int32))
+    assert len(agent.value_moments(tf.zeros([T, B]), rows_with(), tf.zeros([B], tf.int32))) == 1
+    assert plain.value_moments(tf.zeros([T, B]), rows_with(), tf.zeros([B], tf.int32)) == []
     assert plain.value_scale(tf.zeros([B], tf.int32)) == 1.0

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from impala_tf.config import Config
 from impala_tf.experience.source import Batch
+from impala_tf.learning.cluster import ALONE
 from impala_tf.learning.learner import UpdateResult
 from impala_tf.running.architectures import THREADS, a3c
 from impala_tf.running.run import Run
@@ -28,6 +29,7 @@ class Fakes:
     scheduled = None
     objective = SimpleNamespace(of=lambda agent: None)
     uses_xla = False
+    learners = ALONE
 
     def __init__(self, limit, error_in_unroll=None):
         self.tape = []
@@ -98,7 +100,8 @@ class Fakes:
 
     # The learner and A3C's gradients.
 
-    def update(self, batch, num_steps, marks):
+    def update(self, batch, num_steps, marks, ends):
+        assert ends == self.crew.stopping
         self.log(f"update from {batch} of {num_steps}")
         return self.updated()
 

@@ -12,7 +12,17 @@ A2C = dict(architecture="a2c_sync_step", num_actors=2, num_envs_per_actor=8, bat
 TRAJECTORY = A2C | dict(architecture="a2c_sync_trajectory")
 A3C = A2C | dict(architecture="a3c", batch_size=8)
 LAG = "does not go with --architecture="
+HOSTS = "a:1,b:2"
+BAD_HOSTS = ("a:1", "a:1,a:1", "a:1,b", "a:1,b:0", "a:1,b:65536", "a:1,b:x", "a:1,", "a:1, b:2")
 CASES = [
+    *((dict(learner_hosts=hosts), f"--learner_hosts={hosts}: must be host:port of two or more learners, all different")
+      for hosts in BAD_HOSTS),
+    (dict(learner_index=1), "--learner_index=1: says which of --learner_hosts this is; give these, or leave it out"),
+    (dict(learner_hosts=HOSTS, learner_index=2), "--learner_index=2: must be below 2, the number of --learner_hosts"),
+    (dict(learner_hosts=HOSTS, num_learners=3), "--num_learners=3: must be 2, the number of --learner_hosts; or leave"),
+    *((dict(rnd=True) | several, "--rnd=true: does not go with 2 learners; leave it out")
+      for several in (dict(num_learners=2), dict(learner_hosts=HOSTS))),
+    (A3C | dict(num_learners=2), "--architecture=a3c: does not go with 2 learners; leave it out"),
     (dict(kl_target=0.1), "--kl_target=0.1: adapts --kl_cost, which must be above 0 at the start; give --kl_cost=1"),
     (dict(dynamic_batching_min=9, dynamic_batching_max=8), "--dynamic_batching_min=9: must be at most "
      "--dynamic_batching_max=8"),

@@ -18,6 +18,7 @@ from impala_tf.types import LossCosts
 from tests.support.actors import make_actor, unrolls
 from tests.support.distributions import SEED
 from tests.support.environments import TESTS, Target
+from tests.support.networks import update_observation_statistics, update_return_statistics
 from tests.support.runs import learned, run
 from tests.support.unrolls import B, make_unroll
 
@@ -140,7 +141,7 @@ def test_bytes_that_are_no_frames_are_normalised():
     for dtype in (np.uint8, np.float32):
         agent = make_agent(Config(normalise_observations=True), gym.spaces.Box(0, 255, (7, 7, 3), dtype), actions)
         rows = unroll.env_outputs._replace(observation=tf.constant(codes.astype(dtype)))
-        agent.update_observation_statistics(rows)
+        update_observation_statistics(agent, rows)
         nothing = (tf.zeros([4]), tf.zeros([4], tf.int64), tf.zeros([4], tf.bool), agent.initial_state(4))
         results.append(agent.step(rows.observation[0], *nothing, SEED).baseline)
         np.testing.assert_allclose(agent.statistics[0], codes[1:].mean((0, 1)), rtol=1e-5)
@@ -219,8 +220,8 @@ def test_centred_frames(network):
     frames = np.random.default_rng(1).integers(256, size=(6, 4, 2, 36, 36), dtype=np.uint8)
     unroll = make_unroll()
     rows = unroll.env_outputs._replace(observation=tf.constant(frames))
-    agent.update_observation_statistics(rows)
-    agent.update_observation_statistics(rows._replace(observation=tf.constant(255 - frames)))
+    update_observation_statistics(agent, rows)
+    update_observation_statistics(agent, rows._replace(observation=tf.constant(255 - frames)))
     mean = agent.statistics[0].numpy()
     np.testing.assert_allclose(mean, np.full([36, 36, 2], 127.5), rtol=1e-5)
     agent.statistics[0].assign(np.moveaxis(frames[0, 0].astype(np.float32), 0, -1))
@@ -265,7 +266,7 @@ def test_each_task_has_its_own_spread_of_returns():
     returns = np.repeat(returns[:, :1], len(task), axis=1) * np.where(task == 1, 10, 1)
     first = np.zeros_like(unroll.env_outputs.first, bool)
     rows = unroll.env_outputs._replace(discounted_return=returns.astype(np.float32), first=first)
-    agent.update_return_statistics(tf.nest.map_structure(tf.constant, rows), tf.constant(task))
+    update_return_statistics(agent, tf.nest.map_structure(tf.constant, rows), tf.constant(task))
     scale = agent.reward_scale(tf.constant([0, 1, 1, 2])).numpy()
     np.testing.assert_allclose(scale[:2], 1 / returns[1:, :2].std(axis=0), rtol=1e-4)
     np.testing.assert_allclose([scale[0] / scale[1], scale[2], scale[3]], [10, scale[1], 1], rtol=1e-4)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from impala_tf.config import Config
 from impala_tf.networks import make_agent
+from impala_tf.networks.moments import only_own
 from tests.support.numpy_layers import randomise
 
 
@@ -35,3 +36,17 @@ def inputs_of_step(agent, observation, reward=None, last_action=None, first=None
     given = (reward, last_action, first)
     rows = [tf.constant(zero if x is None else np.asarray(x, zero.dtype)) for x, zero in zip(given, zeros, strict=True)]
     return tf.nest.map_structure(tf.constant, observation), *rows, agent.initial_state(batch)
+
+
+def update_observation_statistics(agent, rows):
+    """Takes the observations of rows [T + 1, B, ...] into the statistics, as a learner that is alone."""
+    agent.merge_observation_moments(_moments(agent, rows, tf.zeros([rows.first.shape[1]], tf.int32)))
+
+
+def update_return_statistics(agent, rows, task):
+    """Takes the discounted returns of rows [T + 1, B] into the statistics, as a learner that is alone."""
+    agent.merge_return_moments(_moments(agent, rows, task))
+
+
+def _moments(agent, rows, task):
+    return only_own(agent.row_moments(rows, task, tf.ones([rows.first.shape[1]], tf.bool)))

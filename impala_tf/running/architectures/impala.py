@@ -6,9 +6,13 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from impala_tf.acting.base_actor import BaseActor
+from impala_tf.experience.source import Batch
+from impala_tf.experience.void_batch import void_batch
 from impala_tf.running.architectures.turns import turn_to_act
 from impala_tf.running.run import Run, after_update
+from impala_tf.running.sources import batch_form
 from impala_tf.settings.contradictions import WAITING
+from impala_tf.support.threads import Closed
 
 
 def threads(run: Run) -> dict[str, Callable[[], None]]:
@@ -71,11 +75,26 @@ def learn(run: Run) -> None:
     timer = run.metrics.timer
     while run.going:
         with timer("wait"):
-            batch = run.staged.get()
+            batch = next_batch(run)
+        ends = run.crew.stopping
         with timer("update"):
-            result = run.learner.update(batch.groups, batch.statistics.num_steps, batch.marks)
+            result = run.learner.update(batch.groups, batch.statistics.num_steps, batch.marks, ends)
         # Actors that wait for new weights would begin too early, if they got those of an update in between.
         publishes = batch.is_last_use or run.config.architecture not in WAITING
         after_update(run, result, batch.statistics, publishes)
-        run.source.learned(batch, result.advantage_tm1)
+        if not ends:
+            run.source.learned(batch, result.advantage_tm1)
     run.crew.stop()
+
+
+def next_batch(run: Run) -> Batch:
+    """Returns the staged batch; a void one when the run is stopped, but other learners wait for this one's gradients.
+
+    Raises Closed when the run is stopped and the learner is alone.
+    """
+    try:
+        return run.staged.get()
+    except Closed:
+        if run.learner.learners.size == 1:
+            raise
+        return void_batch(run.queue.spec, *batch_form(run.config, run.queue, run.learner), run.learner.updates)

@@ -1,0 +1,59 @@
+"""Ends a process that is joined to others."""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+import psutil
+
+from impala_tf.config import SettingError
+from impala_tf.support.messages import warn
+
+LOST = 3  # Exit code of a process that ends because another one is gone.
+
+
+class LearnersLost(Exception):
+    """Another learner has ended or does not answer, so no update is possible any more. The message is one line."""
+
+
+@contextlib.contextmanager
+def ending_with_others() -> Iterator[None]:
+    """Ends the process with one line and exit code 3 when its block raises LearnersLost.
+
+    The process ends at once and saves nothing: threads that wait for a learner that is gone could keep it from its end.
+    """
+    try:
+        yield
+    except LearnersLost as error:
+        warn(str(error))
+        # These are environments with processes of their own, which nobody else would end.
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        _end(LOST)
+
+
+@contextlib.contextmanager
+def ending_at_once(usage_error: int) -> Iterator[None]:
+    """Ends the process after its block. TensorFlow may crash when the interpreter takes a cluster down.
+
+    usage_error: exit code after a SettingError, which is said in one line. After another exception it is 1, else 0.
+    """
+    code = 0
+    try:
+        yield
+    except SettingError as error:
+        warn(str(error))
+        code = usage_error
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    _end(code)
+
+
+def _end(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
