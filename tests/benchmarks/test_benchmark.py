@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from impala_tf import benchmark, environments
-from impala_tf.benchmarks import architectures, ceilings, measure, scaling, single, training_run
+from impala_tf.benchmarks import architectures, backends, ceilings, measure, scaling, single, training_run
 from impala_tf.config import Config, SettingError
 from impala_tf.environments.small import episode_lengths
 from impala_tf.networks import make_agent
@@ -328,3 +328,18 @@ def test_results_of_another_suite_are_not_compared(tmp_path):
     path.write_text(json.dumps({"suite": "ceilings", "rows": [{"name": "a", "steps_per_sec": None}]}))
     with pytest.raises(SettingError, match="is not a result of this command"):
         benchmark.read_old(str(path), "ceilings")
+
+
+def test_backends_are_compared_by_speed_and_transport(monkeypatch):
+    monkeypatch.setattr(backends, "TASKS", {"tiny": dict(num_envs_per_actor=4)})
+    monkeypatch.setattr(backends, "BACKENDS", ("threads", "processes"))
+    rows = list(backends.rows(CONFIG, 0.3, 1))
+    assert [row["name"] for row in rows] == ["tiny, threads", "tiny, processes", "transport of tiny, processes"]
+    for row in rows[:2]:
+        assert row["frames_per_sec"] > 0
+        assert row["lag_mean"] >= 0
+        assert 0 < row["learner_cpu_us_per_frame"] <= 1.1 * row["cpu_us_per_frame"]
+    transport = rows[2]
+    assert transport["mb_per_unroll"] > 0.001
+    assert transport["mb_per_version"] == pytest.approx(4e-6 * (4 * 16 + 16 + 16 * 2 + 2 + 4 * 16 + 16 + 16 + 1))
+    assert transport["ms_per_unroll"] > 0 < transport["cpu_ms_per_unroll"]

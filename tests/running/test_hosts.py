@@ -109,6 +109,7 @@ class FakeHosts:
     """Answers what a script says, and writes down what is asked."""
 
     num_weight_puts = 0
+    place = True
 
     def __init__(self, tape, script, crew):
         self.tape, self.script, self.crew = tape, list(script), crew
@@ -123,7 +124,12 @@ class FakeHosts:
         if not self.script:
             self.crew.stop()
             return []
+        if self.script[0] is None:
+            return [self.script.pop(0)][:0]
         return [self.script.pop(0)]
+
+    def have_place(self):
+        return self.place
 
     def close(self):
         self.tape.append("close")
@@ -206,13 +212,25 @@ def test_an_error_that_cannot_be_copied_keeps_its_text():
         Failure.of(Local("of a simulator")).throw()
 
 
-def test_a_run_without_actors_for_long_ends(monkeypatch):
+@pytest.mark.parametrize("place", [True, False], ids=["retrying", "no machine"])
+def test_a_run_without_actors_for_long_ends(place, monkeypatch):
+    """Host 0 is being started again; that is no reason to wait when there is no machine for it."""
     monkeypatch.setattr(feeder_module, "GONE_SECS", -1.0)
+    monkeypatch.setattr(FakeHosts, "place", place)
     monkeypatch.setattr(feeder_module, "RETRY_SECS", 0.0)
     run = FakeRun()
-    with pytest.raises(RuntimeError, match=r"every actor has been gone.*actors 1 to 2 \(killed\)"):
-        run.feed((0, Ready()), (1, Ready()), (0, Lost("killed")), (0, Lost("still")), (1, Lost("killed")))
-    assert "ask 0 with 1 flat 1" in run.tape
+    script = [(0, Ready()), (1, Ready()), (0, Lost("node died")), (1, Lost("killed"))]
+    monkeypatch.setattr(Feeder, "_start_lost", lambda self, hosts: place or self._start_at.clear())
+    with pytest.raises(RuntimeError, match=r"every actor has been gone for 0 s \(actors 1 to 2: killed\)"):
+        run.feed(*script, None)
+    assert run.tape[-1] == "close"
+
+
+def test_a_run_without_actors_yet_waits_and_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(feeder_module, "GONE_SECS", -1.0)
+    monkeypatch.setattr(FakeHosts, "place", False)
+    FakeRun().feed(None, None)
+    assert "no actor is there after 0 s; waiting for them, and for a node" in capsys.readouterr().err
 
 
 def test_rates_are_those_since_the_last_row(monkeypatch):

@@ -87,6 +87,7 @@ class Hosts(Protocol):
     ask: method that asks a host for one unroll with the flat weights [num_parameters]. A host that answers is asked
         again only after its last unroll is not needed any more.
     answers: method that waits for answers, at most `timeout` seconds; each request has one.
+    have_place: method that says whether there is a machine on which a host could be.
     close: method that ends all hosts.
     """
 
@@ -98,6 +99,8 @@ class Hosts(Protocol):
     def ask(self, host: int, version: int, flat_weights: Any) -> None: ...
 
     def answers(self, timeout: float) -> list[tuple[int, Answer]]: ...
+
+    def have_place(self) -> bool: ...
 
     def close(self) -> None: ...
 

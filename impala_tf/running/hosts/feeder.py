@@ -18,7 +18,7 @@ from impala_tf.support.threads import Crew
 POLL_SECS = 0.5  # The thread sees so often that the run ends, if no host answers.
 RETRY_SECS = 1.0  # A lost host is started again after this time, then after twice the time, and so on,
 MAX_RETRY_SECS = 30.0  # up to this.
-GONE_SECS = 60.0  # The run ends when for so long every host was gone.
+GONE_SECS = 60.0  # The run ends when every host was gone for so long.
 
 
 class Feeder:
@@ -53,6 +53,8 @@ class Feeder:
         self._tries = [0] * len(indices)  # Each host was started so often since it was lost.
         self._start_at: dict[int, float] = {}  # The lost hosts, and when they are started again.
         self._last_life = 0.0
+        self._why_lost = ""
+        self._times_said = 0
         self.traffic = Traffic()
 
     def work(self, crew: Crew) -> None:
@@ -66,6 +68,7 @@ class Feeder:
                     self._take(hosts, host, answer)
                 self.traffic.weight_puts = hosts.num_weight_puts
                 self._start_lost(hosts)
+                self._look_for_life(hosts)
 
     def _take(self, hosts: Hosts, host: int, answer: Answer) -> None:
         if isinstance(answer, Failure):
@@ -83,6 +86,7 @@ class Feeder:
         if isinstance(answer, HostUnroll):
             self._put(answer)
         self._last_life = time.monotonic()
+        self._times_said = 0
 
     def _put(self, answer: HostUnroll) -> None:
         metrics = self._metrics
@@ -95,18 +99,14 @@ class Feeder:
         self._queue.put(self._tensors(answer.unroll))
 
     def _lose(self, host: int, why: str) -> None:
-        """Counts a loss, and lets the host be started again. Raises RuntimeError when all have been gone too long."""
-        now = time.monotonic()
+        """Counts a loss, and lets the host be started again."""
+        self._why_lost = f"{named(self._indices[host])}: {why}"
         if self._tries[host] == 0:
             self.traffic.restarts += 1
             warn(f"{named(self._indices[host])}: lost ({why}); starting again")
         self._is_alive[host] = False
         self._count_alive()
-        if not any(self._is_alive) and now - self._last_life > GONE_SECS:
-            raise RuntimeError(
-                f"every actor has been gone for {GONE_SECS:g} s; the last was {named(self._indices[host])} ({why})"
-            )
-        self._start_at[host] = now + min(RETRY_SECS * 2 ** self._tries[host], MAX_RETRY_SECS)
+        self._start_at[host] = time.monotonic() + min(RETRY_SECS * 2 ** self._tries[host], MAX_RETRY_SECS)
         self._tries[host] += 1
 
     def _start_lost(self, hosts: Hosts) -> None:
@@ -115,6 +115,18 @@ class Feeder:
             del self._start_at[host]
             self._seeds[host] += 1  # With the same seed the actors would begin as they began before.
             hosts.start(host, self._seeds[host])
+
+    def _look_for_life(self, hosts: Hosts) -> None:
+        """Says once a minute that no actor is there. Raises RuntimeError when all that were there are gone for good."""
+        gone_secs = time.monotonic() - self._last_life
+        if any(self._is_alive) or gone_secs < (1 + self._times_said) * GONE_SECS:
+            return
+        are_all_lost = len(self._start_at) == len(self._indices)
+        if self._why_lost and (are_all_lost or not hosts.have_place()):
+            raise RuntimeError(f"every actor has been gone for {gone_secs:.0f} s ({self._why_lost})")
+        self._times_said += 1
+        node = "" if hosts.have_place() else ", and for a node that has room for one"
+        warn(f"no actor is there after {gone_secs:.0f} s; waiting for them{node}")
 
     def _count_alive(self) -> None:
         alive = zip(self._indices, self._is_alive, strict=True)

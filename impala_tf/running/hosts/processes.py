@@ -97,6 +97,9 @@ class ProcessHosts:
         how = f"by {signal.Signals(-code).name}" if code and code < 0 else f"with exit code {code}"
         return Lost(f"their process, {process.pid}, has ended {how}")
 
+    def have_place(self) -> bool:
+        return True
+
     def close(self) -> None:
         for pipe in self._pipes.values():
             with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from impala_tf.support.messages import one_line
 
 # Ray says these of a process or a node that is gone, and of an answer that went with it. Ray restarts the actor.
 LOSSES = ("RayActorError", "ObjectLostError", "NodeDiedError", "WorkerCrashedError", "OutOfMemoryError")
-LONGEST_REASON = 150  # Ray explains over many lines.
+LONGEST_REASON = 300  # Ray explains over many lines.
+IDLE_SECS = 0.1  # So long nobody is asked while every host is lost.
 
 
 class RayHost:
@@ -63,12 +65,12 @@ class RayHosts:
     def __init__(self, plan: Plan):
         self._plan = plan
         self._indices = indices_of_hosts(plan.config.num_actors, plan.config.actors_per_host)
-        cpus = max(1, plan.config.env_threads)
-        self._ray, self._is_ours = join(plan.config, cpus * len(self._indices))
+        self._cpus = max(1, plan.config.env_threads)
+        self._ray, self._is_ours = join(plan.config, self._cpus * len(self._indices))
         self._losses = tuple(getattr(self._ray.exceptions, name) for name in LOSSES)
-        self._make = self._ray.remote(num_cpus=cpus, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(
-            RayHost
-        )
+        self._make = self._ray.remote(
+            num_cpus=self._cpus, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD"
+        )(RayHost)
         self._actors: dict[int, Any] = {}
         self._asked: dict[Any, int] = {}  # The host of each request.
         self._version, self._weights = -1, None
@@ -86,17 +88,23 @@ class RayHosts:
         self._asked[self._actors[host].unroll.remote(version, self._weights)] = host
 
     def answers(self, timeout: float) -> list[tuple[int, Answer]]:
+        if not self._asked:
+            time.sleep(min(timeout, IDLE_SECS))
+            return []
         ready, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=timeout)
-        return [(self._asked.pop(reference), self._answer(reference)) for reference in ready]
+        return [self._answer(reference) for reference in ready]
 
-    def _answer(self, reference: Any) -> Answer:
+    def _answer(self, reference: Any) -> tuple[int, Answer]:
+        host = self._asked.pop(reference)
         try:
-            return self._ray.get(reference)
+            return host, self._ray.get(reference)
         except self._losses as error:
-            return Lost(self._why(error))
+            if isinstance(error, self._ray.exceptions.ActorDiedError):  # Ray has given it up, as one that others kill.
+                self._actors.pop(host, None)
+            return host, Lost(f"{type(error).__name__}: {one_line(error)[:LONGEST_REASON]}")
 
-    def _why(self, error: Exception) -> str:
-        return f"{type(error).__name__}: {one_line(error)[:LONGEST_REASON]}"
+    def have_place(self) -> bool:
+        return any(node["Alive"] and node["Resources"].get("CPU", 0) >= self._cpus for node in self._ray.nodes())
 
     def close(self) -> None:
         for actor in self._actors.values():
