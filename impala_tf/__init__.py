@@ -72,10 +72,11 @@ def _train(config: Config, make_torso: Callable | None, shape_rewards: Callable 
     place = followers.said(config) if config.learner_index else f"; log directory {logdir.path}"
     warn(f"{config.env_id}{place}")
     try:
-        learners = import_tensorflow(functools.partial(_join_learners, config))
-        from impala_tf.running import training
+        with logdir.held():
+            learners = import_tensorflow(functools.partial(_join_learners, config))
+            from impala_tf.running import training
 
-        return training.train(config, logdir, make_torso, shape_rewards, learners)
+            return training.train(config, logdir, make_torso, shape_rewards, learners)
     except SettingError:
         logdir.remove_if_empty()
         raise

@@ -2,19 +2,27 @@
 
 import contextlib
 import datetime
+import os
 import pathlib
 import re
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from impala_tf.config import Config, SettingError, differences, learning_rate_change, to_flag_lines
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.files import write_text
 from impala_tf.records.tables import TABLES
 
+try:
+    import fcntl
+except ImportError:  # Windows has none, so there directories are not locked.
+    fcntl = None  # type: ignore[assignment]
+
 SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
 CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
 INFO_FILE = "impala_tf.json"  # It lies beside saved_model.pb and says what `evaluate` wants to know.
 BEST_MODEL = "best_model"
 
@@ -36,6 +44,7 @@ class LogDir:
         self._is_new = not self.path.exists()
         self.checkpoints = self.path / CHECKPOINTS
         self.checkpoint = None
+        self._warn = warn
         found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
         if found.paths():
             self._check_network(config)
@@ -84,10 +93,39 @@ class LogDir:
     def __repr__(self) -> str:
         return f"LogDir({str(self.path)!r})"
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other runs out of the directory within the block.
+
+        The lock is the system's (POSIX): it ends with this process, however that ends and whatever its children do, so
+        a lock file that was left behind is in nobody's way. It also holds between machines that share the directory by
+        NFS. A second run in this process is not kept out.
+
+        Raises SettingError, which names the other run's process and machine, when it is in use.
+        """
+        with (self.path / LOCK).open("a+") as file:
+            try:
+                if fcntl:
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another run"
+                raise SettingError(
+                    f"--logdir={self.path}: is in use by {holder}; give another directory, or end that run first"
+                ) from None
+            except OSError as error:
+                self._warn(f"{self.path} cannot be locked ({error.strerror}); see to it that no second run uses it")
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+
     def remove_if_empty(self) -> None:
         """Removes the directory of a run that never began; one that was there before the run stays."""
         if self._is_new:
             with contextlib.suppress(OSError):
+                if [path.name for path in self.path.iterdir()] == [LOCK]:
+                    (self.path / LOCK).unlink()
                 self.path.rmdir()
 
     def write_settings(self, config: Config) -> None:

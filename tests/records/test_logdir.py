@@ -1,5 +1,9 @@
 """What a log directory says when a run goes on with other settings."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -64,3 +68,37 @@ def test_another_network_is_refused(resume):
 def test_a_settings_file_that_somebody_has_written_into_is_said_as_it_is(resume, tmp_path):
     (tmp_path / "settings.flags").write_text("--total_environment_frames=many\n")
     assert resume() == ["--total_environment_frames=many (given: 1000000)"]
+
+
+HOLD = """
+import os, sys
+from impala_tf.config import Config
+from impala_tf.records.logdir import LogDir
+with LogDir(Config(logdir=sys.argv[1]), print).held():
+    if os.fork() == 0:  # As an environment's process that outlives the run does.
+        sys.stdin.read()
+        os._exit(0)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_a_second_run_is_refused_until_the_first_one_is_gone_however_it_went(tmp_path):
+    first = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True)
+    assert first.stdout.readline() == "held\n"
+    second = LogDir(Config(logdir=str(tmp_path)), pytest.fail)
+    with pytest.raises(SettingError, match=rf"--logdir={tmp_path}: is in use by process {first.pid} on"), second.held():
+        pytest.fail("two runs in one directory")
+    first.kill()
+    first.wait()
+    with second.held():
+        pass
+
+
+def test_the_directory_of_a_run_that_never_began_is_removed_with_its_lock(tmp_path):
+    logdir = LogDir(Config(logdir=str(tmp_path / "new")), pytest.fail)
+    with logdir.held():
+        pass
+    logdir.remove_if_empty()
+    assert not logdir.path.exists()
