@@ -77,7 +77,7 @@ def measure_transport(config: Config, secs: float) -> dict[str, float]:
     agent = make_agent(config, spec.observation_space, spec.action_space)
     queue = make_queue(config, run_unroll_spec(config, agent))
     weights = agent.flat_weights()
-    hosts = make_hosts(config, spec, None, queue, weights)
+    hosts = make_hosts(config, spec, None, queue, int(weights.shape[0]))
     try:
         hosts.start(0, config.seed)
         _answer(hosts)

@@ -101,9 +101,9 @@ def connect_to(
     queue = make_queue(config, unroll_spec)
     num_at_once = concurrent_actors(config, spec.vectorization)
     seed = int(random.integers(2**31))  # A resumed run draws another one, so that it does not replay its beginning.
+    weights.publish(learner.updates, learner.agent.flat_weights())
     feeder = make_feeder(config, spec, make_torso, queue, weights, metrics, seed)
     actors = [] if feeder else make_actors(config, seed, graph_of, queue.group, num_at_once)
-    weights.publish(learner.updates, learner.agent.flat_weights())
 
     crew, staged = Crew(), Slot()
     for closeable in (queue, weights, staged):

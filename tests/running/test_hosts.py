@@ -155,7 +155,7 @@ class FakeRun:
 
     def feed(self, *script):
         self.feeder = Feeder(
-            lambda: FakeHosts(self.tape, script, self.crew), [range(0, 1), range(1, 3)], self, self, self, seed=40
+            FakeHosts(self.tape, script, self.crew), [range(0, 1), range(1, 3)], self, self, self, seed=40
         )
         self.feeder.work(self.crew)
 

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 
-import tensorflow as tf
-
 from impala_tf import environments
 from impala_tf.config import Config
 from impala_tf.environments import EnvironmentSpec
@@ -28,30 +26,25 @@ def make_feeder(
 ) -> Feeder | None:
     """Makes the feeder of a run whose actors are in other processes; returns None where they are threads of this one.
 
-    The feeder's thread makes the hosts.
-
     spec: spec of the run's environments. make_torso: argument of `impala_tf.train`. seed: seed of all actors.
     """
     if config.actor_backend == "threads":
         return None
-
-    def make() -> Hosts:
-        return make_hosts(config, spec, make_torso, queue, weights.latest()[1])
-
+    hosts = make_hosts(config, spec, make_torso, queue, int(weights.latest()[1].shape[0]))
     indices = indices_of_hosts(config.num_actors, config.actors_per_host)
-    feeder = Feeder(make, indices, queue, weights, metrics, seed)
+    feeder = Feeder(hosts, indices, queue, weights, metrics, seed)
     metrics.more_columns = feeder.traffic.columns
     return feeder
 
 
 def make_hosts(
-    config: Config, spec: EnvironmentSpec, make_torso: Callable | None, queue: UnrollQueue, flat_weights: tf.Tensor
+    config: Config, spec: EnvironmentSpec, make_torso: Callable | None, queue: UnrollQueue, num_parameters: int
 ) -> Hosts:
-    """Makes the hosts of --actor_backend; none has been started. flat_weights: [num_parameters], for their size."""
+    """Makes the hosts of --actor_backend; none has been started. num_parameters: number of the weights."""
     plan = Plan(with_own_threads(config, spec), spec, queue.group, make_torso)
     if config.actor_backend == "ray":
         return RayHosts(plan)
-    return ProcessHosts(plan, queue.spec, int(flat_weights.shape[0]))
+    return ProcessHosts(plan, queue.spec, num_parameters)
 
 
 def with_own_threads(config: Config, spec: EnvironmentSpec) -> Config:

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -28,21 +27,21 @@ class Feeder:
     queue stays full nothing more is asked for; so the queue bounds the policy lag here, too. A host that is lost loses
     the unroll in its hands, and is started again with other seeds.
 
-    make_hosts: function that makes the hosts, in the feeder's thread.
+    hosts: hosts, which the feeder starts and ends.
     indices: indices of each host's actors.
     seed: seed of all actors of the run.
     """
 
     def __init__(
         self,
-        make_hosts: Callable[[], Hosts],
+        hosts: Hosts,
         indices: list[range],
         queue: UnrollQueue,
         weights: WeightStore,
         metrics: Metrics,
         seed: int,
     ):
-        self._make_hosts = make_hosts
+        self._hosts = hosts
         self._indices = indices
         self._queue = queue
         self._weights = weights
@@ -59,7 +58,7 @@ class Feeder:
 
     def work(self, crew: Crew) -> None:
         """Does the thread's work until the crew is stopping; then ends the hosts."""
-        with contextlib.closing(self._make_hosts()) as hosts, tf.device("/CPU:0"):
+        with contextlib.closing(self._hosts) as hosts, tf.device("/CPU:0"):
             self._last_life = time.monotonic()
             for host in range(len(self._indices)):
                 hosts.start(host, self._seeds[host])

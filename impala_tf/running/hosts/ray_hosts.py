@@ -3,6 +3,8 @@
 import importlib.util
 import logging
 import os
+import signal
+import threading
 import time
 from typing import Any
 
@@ -130,10 +132,14 @@ def join(config: Config, num_cpus: int) -> tuple[Any, bool]:
     settings: dict[str, Any] = dict(log_to_driver=False, logging_level=logging.ERROR)
     if address == "local":
         settings |= dict(num_cpus=max(num_cpus, available_cores()), include_dashboard=False)
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, **settings)
     except Exception as error:  # Ray raises a bare one where a busy machine takes more than 30 seconds to start it.
         raise SettingError(f"--ray_address={config.ray_address}: {one_line(error)[:200]}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray's own handler would end the program at once.
     return ray, True
 
 
