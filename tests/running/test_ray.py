@@ -110,12 +110,14 @@ def test_an_error_in_an_environment_ends_the_run_with_it(tmp_path, cluster):
     assert ray.is_initialized()
 
 
-def test_a_cluster_that_does_not_answer_is_said_in_one_line(tmp_path, monkeypatch):
-    ray.shutdown()
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "1")
-    with pytest.raises(SettingError, match=r"^--ray_address=127.0.0.1:1: ") as error:
-        ray_hosts.join(Config(actor_backend="ray", ray_address="127.0.0.1:1"), 1)
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999999"])
+def test_an_address_without_a_cluster_is_said_in_one_line(address):
+    with pytest.raises(
+        SettingError, match=rf"^--ray_address={address}: no cluster there .* `ray start --head`"
+    ) as error:
+        ray_hosts.check_ray(Config(actor_backend="ray", ray_address=address))
     assert "\n" not in str(error.value)
+    ray_hosts.check_ray(Config(actor_backend="ray", ray_address="auto"))
 
 
 def test_without_ray_one_line_names_the_extra(monkeypatch):

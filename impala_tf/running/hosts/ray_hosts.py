@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from typing import Any
@@ -18,6 +19,7 @@ from impala_tf.support.messages import one_line
 # Ray says these of a process or a node that is gone, and of an answer that went with it. Ray restarts the actor.
 LOSSES = ("RayActorError", "ObjectLostError", "NodeDiedError", "WorkerCrashedError", "OutOfMemoryError")
 LONGEST_REASON = 300  # Ray explains over many lines.
+CONNECT_SECS = 10.0
 IDLE_SECS = 0.1  # So long nobody is asked while every host is lost.
 
 
@@ -144,6 +146,18 @@ def join(config: Config, num_cpus: int) -> tuple[Any, bool]:
 
 
 def check_ray(config: Config) -> None:
-    """Raises SettingError when Ray is needed and not installed."""
+    """Raises SettingError when Ray is needed and not installed, or nobody listens at HOST:PORT of --ray_address.
+
+    Ray itself would try for a minute to reach it, and then end the program.
+    """
     if config.actor_backend == "ray" and importlib.util.find_spec("ray") is None:
         raise SettingError("--actor_backend=ray: Ray is not installed: pip install 'impala_tf[ray]'")
+    host, _, port = config.ray_address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECS).close()
+        except (OSError, OverflowError) as error:
+            raise SettingError(
+                f"--ray_address={config.ray_address}: no cluster there ({one_line(error)}); give the address that "
+                "`ray start --head` printed"
+            ) from None
