@@ -5,6 +5,7 @@
 
 Each case compares L learners, each with its part of a batch, with one learner of the joined batch, and their run that
 was resumed with the one that was not. A kill is SIGKILL, a freeze SIGSTOP, of one of two learners that train CartPole.
+What the file has already stays: kills are added until there are so many.
 """
 
 import argparse
@@ -54,20 +55,31 @@ def main() -> None:
     if arguments.worker is not None:
         work(arguments.worker, arguments.hosts.split(","), cases, arguments.updates, arguments.results)
         return
-    found = dict(updates=arguments.updates, equality=[], kills=[], freezes=[])
-    for number in map(int, arguments.learners.split(",")):
-        found["equality"] += prove_equal(number, cases, arguments.updates)
+    found = dict(equality=[], kills=[], freezes=[])
+    if arguments.results.exists():
+        found |= json.loads(arguments.results.read_text())
+    for number in map(int, filter(None, arguments.learners.split(","))):
+        others = [row for row in found["equality"] if row["learners"] != number or row["case"] not in cases]
+        found["equality"] = others + prove_equal(number, cases, arguments.updates)
         write(arguments.results, found)
-    trials = [("kills", signal.SIGKILL)] * arguments.kills + [("freezes", signal.SIGSTOP)] * arguments.freezes
     with tempfile.TemporaryDirectory() as logdir:
-        for i, (name, number) in enumerate(trials):
-            found[name].append(end_one(pathlib.Path(logdir), number, victim=i % 2))
-            print(name, found[name][-1], flush=True)
-            write(arguments.results, found)
+        for name, number, wanted in (
+            ("kills", signal.SIGKILL, arguments.kills),
+            ("freezes", signal.SIGSTOP, arguments.freezes),
+        ):
+            while len(found[name]) < wanted:
+                found[name].append(end_one(pathlib.Path(logdir), number, victim=len(found[name]) % 2))
+                print(name, found[name][-1], flush=True)
+                write(arguments.results, found)
 
 
 def write(path: pathlib.Path, found: dict) -> None:
-    path.write_text(json.dumps(found | dict(load=os.getloadavg()[1], cores=os.cpu_count()), indent=1) + "\n")
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def load() -> float:
+    """Returns the machine's mean load of the last minute, to a tenth."""
+    return round(os.getloadavg()[0], 1)
 
 
 def free_hosts(number: int) -> list[str]:
@@ -116,7 +128,7 @@ def try_to_prove_equal(number: int, cases: list[str], updates: int) -> list[dict
     rows = []
     for name, *of_each in zip(cases, *all_found, strict=True):
         equal = len({one["digest"] for one in of_each}) == 1
-        row = dict(learners=number, case=name, processes_equal=equal) | of_each[0]
+        row = dict(learners=number, case=name, updates=updates, processes_equal=equal) | of_each[0] | dict(load=load())
         del row["digest"]
         print(row, flush=True)
         rows.append(row)
@@ -288,6 +300,7 @@ def end_one(logdir: pathlib.Path, number: int, victim: int) -> dict:
         lines_about_it=len([line for line in lines if "ends, since another" in line]),
         went_on_from_update=before,
         frames_of_its_first_row=first_frames,
+        load=load(),
     )
 
 
