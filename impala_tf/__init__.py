@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from impala_tf.config import Config, SettingError
+from impala_tf.settings.learners import hosts_of
 
 __all__ = ["Config", "SettingError", "train"]
 __version__ = "0.1.0"
@@ -42,14 +43,10 @@ def train(
             raise SettingError(f"{name}: must be a function or a class, not a {type(given).__name__}")
     if make_env is not None:
         _register(config, make_env)
-    if config.num_learners > 1 and not config.learner_hosts:
-        raise SettingError(
-            f"--num_learners={config.num_learners}: python -m impala_tf.experiment starts learners; here give "
-            "learner_hosts and learner_index to each"
-        )
     from impala_tf.running import followers
     from impala_tf.support.others import ending_with_others
 
+    followers.check_number(config, len(hosts_of(config)) or 1)
     with ending_with_others(), followers.own_records(config) as own_config:
         return _train(own_config, make_torso, shape_rewards)
 
@@ -85,7 +82,6 @@ def _train(config: Config, make_torso: Callable | None, shape_rewards: Callable 
 def _join_learners(config: Config) -> Any:
     """Joins the other learners; this must come before TensorFlow's first op."""
     from impala_tf.learning.cluster import ALONE, Cluster
-    from impala_tf.settings.learners import hosts_of
 
     return Cluster(hosts_of(config), config.learner_index) if config.learner_hosts else ALONE
 

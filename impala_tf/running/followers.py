@@ -53,8 +53,18 @@ def said(config: Config) -> str:
     return f"; learner {config.learner_index} of {total}" if total > 1 else ""
 
 
+def check_number(config: Config, number: int) -> None:
+    """Raises SettingError when the settings ask for more learners than there are. number: number of learners."""
+    if num_learners(config) != number:
+        raise SettingError(
+            f"--num_learners={config.num_learners}: only python -m impala_tf.experiment starts learners; elsewhere "
+            "give each learner_hosts and learner_index, or leave it out"
+        )
+
+
 def check_settings(config: Config, learners: "Learners") -> None:
     """Raises SettingError when this learner has another value than the chief of a setting that all must share."""
+    check_number(config, learners.size)
     lines = learners.from_chief("\n".join(to_flag_lines(config)).encode()).decode().split("\n")
     own = {*_OWN, *(field.name for group in _OWN_GROUPS for field in dataclasses.fields(group))}
     shared = [line for line in lines if line[2:].partition("=")[0] not in own]

@@ -31,14 +31,14 @@ def launch(config: Config) -> int:
     """
     environments.spec_for_training(config)
     devices = _gpu_of_each(config.num_learners)
-    logdir = LogDir(config, lambda line: None).path  # The chief says the same lines.
+    logdir = LogDir(config, lambda line: None)  # The chief says the same lines.
     with (
         signals.requests("the learners finish the update in hand") as request,
         tempfile.TemporaryDirectory() as outputs,
     ):
         for restart in range(1, MAX_RESTARTS + 2):
             files = [pathlib.Path(outputs) / f"{index}.txt" for index in range(config.num_learners)]
-            processes = _start(config, logdir, files, devices)
+            processes = _start(config, logdir.path, files, devices)
             try:
                 codes = _wait(processes, request)
             finally:
@@ -49,10 +49,13 @@ def launch(config: Config) -> int:
             if code != LOST:
                 if cause:
                     _show(cause, files[cause])
+                logdir.remove_if_empty()
                 return code
             what = f"learner {cause} {_how(codes[cause])}"
             if restart > MAX_RESTARTS:
-                warn(f"{what}; that was the {restart}th time, so the run ends; its checkpoints are kept in {logdir}")
+                warn(
+                    f"{what}; that was the {restart}th time, so the run ends; its checkpoints are kept in {logdir.path}"
+                )
                 return code
             warn(f"{what}; all start again from the last checkpoint (restart {restart} of {MAX_RESTARTS})")
     raise AssertionError("the loop returns")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import impala_tf
 from impala_tf.config import Config, SettingError, to_flag_lines
 from impala_tf.running import followers
 
@@ -14,7 +15,7 @@ HOSTS = dict(learner_hosts="a:1,b:2")
 def with_chief(config):
     """What learner 1 sees of a chief with these settings."""
     content = "\n".join(to_flag_lines(config)).encode()
-    return SimpleNamespace(index=1, from_chief=lambda own: content)
+    return SimpleNamespace(index=1, size=2, from_chief=lambda own: content)
 
 
 def test_settings_that_all_must_share_are_those_of_the_chief():
@@ -28,9 +29,18 @@ def test_settings_that_all_must_share_are_those_of_the_chief():
 
 
 def test_a_setting_that_this_version_does_not_know_is_another_one():
-    learners = SimpleNamespace(index=1, from_chief=lambda own: own + b"\n--newer=1")
+    learners = SimpleNamespace(index=1, size=2, from_chief=lambda own: own + b"\n--newer=1")
     with pytest.raises(SettingError, match="--newer=1"):
         followers.check_settings(Config(**HOSTS, learner_index=1), learners)
+
+
+def test_who_starts_no_learners_refuses_them():
+    """Populations and benchmarks, and impala_tf.train."""
+    message = "--num_learners=2: only python -m impala_tf.experiment starts learners"
+    with pytest.raises(SettingError, match=message):
+        followers.check_settings(Config(num_learners=2), SimpleNamespace(index=0, size=1))
+    with pytest.raises(SettingError, match=message):
+        impala_tf.train(Config(num_learners=2))
 
 
 def test_each_learner_draws_other_seeds_also_when_it_goes_on():
