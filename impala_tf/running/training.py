@@ -129,6 +129,8 @@ def train(
             run.crew.join(JOIN_SECS)
         if learners.lost:
             raise learners.lost
+        if run.learner.all_end and run.is_chief and not request.made and not run.crew.error:
+            warn("another learner asked all to end")
         summary = Summary(
             run.learner.environment_frames,
             run.learner.updates,
