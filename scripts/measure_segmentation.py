@@ -145,7 +145,7 @@ def measure(network: str, secs: float) -> tuple[dict[str, float], dict[str, floa
     times: dict[str, list[float]] = {form: [] for form in FORMS}
     try:
         end = time.perf_counter() + secs
-        while time.perf_counter() < end or len(times["one"]) < 5:
+        while time.perf_counter() < end or len(times["one"]) < 3:
             for form, process in processes.items():
                 print(file=process.stdin, flush=True)
                 times[form].append(float(process.stdout.readline()))
