@@ -82,7 +82,7 @@ def disturb(logdir: pathlib.Path, training: subprocess.Popen, cluster, node) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=3_000_000)
+    parser.add_argument("--frames", type=int, default=5_000_000)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "docs" / "results" / "ray_actors.json")
     arguments = parser.parse_args()
     from ray.cluster_utils import Cluster

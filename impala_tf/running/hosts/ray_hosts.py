@@ -18,7 +18,7 @@ from impala_tf.support.messages import one_line
 
 # Ray says these of a process or a node that is gone, and of an answer that went with it. Ray restarts the actor.
 LOSSES = ("RayActorError", "ObjectLostError", "NodeDiedError", "WorkerCrashedError", "OutOfMemoryError")
-LONGEST_REASON = 300  # Ray explains over many lines.
+LONGEST_REASON = 120  # Ray explains over many lines.
 CONNECT_SECS = 10.0
 IDLE_SECS = 0.1  # So long nobody is asked while every host is lost.
 
