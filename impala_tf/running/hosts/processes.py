@@ -22,7 +22,7 @@ from impala_tf.running.hosts.memory import SLOTS, UnrollMemory, WeightMemory, ch
 CLOSE_SECS = 5.0  # Hosts may take so long to finish their unrolls.
 # The fork server imports these once; every host is a fork of it, which has half the memory and a third of the CPU
 # seconds of one that imports them itself. TensorFlow may be forked as long as no op has run.
-PRELOADED = ["impala_tf.running.hosts.processes"]
+PRELOADED = ["impala_tf.running.hosts.preloaded"]
 
 
 NOT_HERE: Any = None  # The unroll of an answer lies in shared memory.

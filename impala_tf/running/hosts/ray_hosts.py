@@ -26,15 +26,14 @@ IDLE_SECS = 0.1  # So long nobody is asked while every host is lost.
 class RayHost:
     """A host in a Ray actor. It exists before its `ActorHost`, so that TensorFlow is imported when `start` is called.
 
-    A Ray actor that was lost is made anew by Ray with the arguments of the first time; `start` gives it another seed.
+    Ray makes a lost one anew. It has no arguments, because Ray loses large ones with their node; `start` has them, and
+    another seed each time.
     """
 
-    def __init__(self, plan: Plan, indices: range):
-        self._plan = plan
-        self._indices = indices
+    def __init__(self) -> None:
         self._host: Any = None
 
-    def start(self, seed: int) -> Answer:
+    def start(self, plan: Plan, indices: range, seed: int) -> Answer:
         """Makes the actors, if they do not exist yet."""
         if self._host is not None:
             return Ready()
@@ -43,7 +42,7 @@ class RayHost:
             from impala_tf.running.hosts.actor_host import ActorHost, limit_process
 
             limit_process()
-            self._host = ActorHost(self._plan, self._indices, seed)
+            self._host = ActorHost(plan, indices, seed)
         except Exception as error:
             return Failure.of(error)
         return Ready()
@@ -82,8 +81,8 @@ class RayHosts:
 
     def start(self, host: int, seed: int) -> None:
         if host not in self._actors:
-            self._actors[host] = self._make.remote(self._plan, self._indices[host])
-        self._asked[self._actors[host].start.remote(seed)] = host
+            self._actors[host] = self._make.remote()
+        self._asked[self._actors[host].start.remote(self._plan, self._indices[host], seed)] = host
 
     def ask(self, host: int, version: int, flat_weights: Any) -> None:
         if version != self._version:
