@@ -19,6 +19,7 @@ setuptools.setup(
     python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.1",
+        "cloudpickle>=2.2",
         "gymnasium>=1.1,<2",
         "keras>=3.10,<4",
         "numpy>=2.0,<3",
