@@ -91,9 +91,8 @@ class Feeder:
         metrics = self._metrics
         metrics.add_seconds("act", answer.act_secs)
         metrics.add_seconds("environment", answer.environment_secs)
-        metrics.add_seconds(
-            "put", answer.idle_secs
-        )  # An unroll is on its way, or waits for room, while its host idles.
+        # While its host idles an unroll is on its way, or waits for room.
+        metrics.add_seconds("put", answer.idle_secs)
         self.traffic.bytes_in += sum(leaf.nbytes for leaf in tf.nest.flatten(answer.unroll))
         self._queue.put(self._tensors(answer.unroll))
 
