@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from impala_tf.settings.setting import CODE, COMMON, above, at_least, setting
+from impala_tf.settings.setting import CODE, above, at_least, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,10 +13,8 @@ class RecordSettings:
         0.5, "Time between rows of metrics.csv and TensorBoard.", "seconds", bounds=above(0)
     )
     checkpoint_every_secs: float = setting(
-        60.0, "Time between checkpoints; 0: off.", "seconds", f"{CODE}: 600", bounds=at_least(0), roles=(COMMON,)
+        60.0, "Time between checkpoints; 0: off.", "seconds", f"{CODE}: 600", bounds=at_least(0)
     )
     checkpoint_every_updates: int = setting(0, "Updates between checkpoints; 0: off.", "updates", bounds=at_least(0))
     keep_checkpoints: int = setting(3, "How many of the newest checkpoints are kept.", bounds=at_least(1))
-    profile: bool = setting(
-        False, "Trace two seconds of training into the log directory (docs/performance.md).", roles=(COMMON,)
-    )
+    profile: bool = setting(False, "Trace two seconds of training into the log directory (docs/performance.md).")

@@ -198,7 +198,7 @@ def test_scaling_changes_one_setting_at_a_time(monkeypatch, tmp_path):
 
     def pretend(config, secs):
         seen.append(config)
-        return training_run.RunMeasurement(measure.Rate(100.0 * config.num_actors, 1e-3), 1.0, 2.0, 9.0, "", {})
+        return training_run.RunMeasurement(measure.Rate(100.0 * config.num_actors, 1e-3), 1e-3, 1.0, 2.0, 9.0, "", {})
 
     monkeypatch.setattr(training_run, "measure", pretend)
     config = Config(num_actors=2, num_envs_per_actor=4, batch_size=4, unroll_length=5)
