@@ -17,7 +17,6 @@ whose learner is the limit. In one process nothing is sent, so the network's tim
 """
 
 import argparse
-import csv
 import json
 import pathlib
 import statistics
@@ -25,7 +24,8 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from reproducing import ROOT, write
+
 FORMS = ("one", "torso", "rest", "split", "pipelined", "learners")
 T, B, UNITS, NUM_ACTIONS, PIPELINE = 20, 32, 256, 18, 4
 BYTES_PER_SEC, LATENCY_SECS = 1.25e9, 1e-4  # 10 Gbit/s.
@@ -194,10 +194,7 @@ def main() -> None:
             row["model_speed"] = round(seconds["one"] / model[form], 2) if form in model else ""
             rows.append(row)
             print("  ".join(f"{name} {value}" for name, value in row.items() if value != ""), flush=True)
-    with pathlib.Path(arguments.output).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write(pathlib.Path(arguments.output), rows)
 
 
 if __name__ == "__main__":

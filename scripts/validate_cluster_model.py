@@ -16,7 +16,6 @@ Writes docs/results/cluster_validation.csv.
 """
 
 import argparse
-import csv
 import math
 import pathlib
 import time
@@ -25,10 +24,10 @@ from unittest import mock
 
 import gymnasium as gym
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from reproducing import ROOT, write
 
 from impala_tf.support.startup import import_tensorflow
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 SLEEPING_ID = "Sleeping-v0"
 STEP_SECS = 0.025
 
@@ -151,10 +150,7 @@ def main() -> None:
         for setting in SETTINGS[kind]:
             rows.append(dict(kind=kind) | compare(setting, arguments.secs))
             print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
-            with pathlib.Path(arguments.output).open("w", newline="") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
+            write(pathlib.Path(arguments.output), rows)
 
 
 if __name__ == "__main__":

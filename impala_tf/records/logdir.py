@@ -98,8 +98,8 @@ class LogDir:
         """Keeps other runs out of the directory within the block.
 
         The lock is the system's (POSIX): it ends with this process, however that ends and whatever its children do, so
-        a lock file that was left behind is in nobody's way. It also holds between machines that share the directory by
-        NFS. A second run in this process is not kept out.
+        a lock file that was left behind is in nobody's way. Between machines that share the directory it holds as far
+        as their file system has such locks. A second run in this process is not kept out.
 
         Raises SettingError, which names the other run's process and machine, when it is in use.
         """

@@ -1,6 +1,5 @@
 """What a log directory says when a run goes on with other settings."""
 
-import os
 import subprocess
 import sys
 
@@ -83,7 +82,6 @@ with LogDir(Config(logdir=sys.argv[1]), print).held():
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
 def test_a_second_run_is_refused_until_the_first_one_is_gone_however_it_went(tmp_path):
     first = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True)
     assert first.stdout.readline() == "held\n"
