@@ -37,6 +37,7 @@ class QueueSource:
     timer: function that makes, of "batch", a context that times how long it takes to describe a batch.
     oldest: function that returns the oldest policy version that may be learned from. Groups with an unroll of an older
         one are dropped, and others waited for.
+    by_actor: whether a batch is put in the order of its actors, so that it does not depend on who came first.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class QueueSource:
         queue: UnrollQueue,
         timer: Callable[[str], AbstractContextManager],
         oldest: Callable[[], int] = lambda: 0,
+        by_actor: bool = False,
     ):
         self._queue = queue
         self._timer = timer
         self._oldest = oldest
+        self._by_actor = by_actor
         self._marks = all_fresh(queue.batch_size)
 
     def next(self) -> Batch:
@@ -60,6 +63,7 @@ class QueueSource:
             more = self._queue.get(len(too_old))
             groups = tf.nest.map_structure(lambda a, b: tf.concat([a, b], 0), _take(groups, kept), more)
         with self._timer("batch"):
+            groups = _by_actor(groups) if self._by_actor else groups
             statistics = batch_statistics(groups)
             return Batch(groups, self._marks, with_dropped(statistics, dropped) if dropped else statistics)
 
@@ -80,3 +84,13 @@ class QueueSource:
 
 def _take(groups: Unroll, indices: np.ndarray) -> Unroll:
     return tf.nest.map_structure(lambda leaf: tf.gather(leaf, indices), groups)
+
+
+def _by_actor(groups: Unroll) -> Unroll:
+    """Sorts groups by the actor of their first unroll; those of one actor keep their order."""
+    actors = groups.actor.numpy()[:, 0]
+    if np.all(actors[:-1] <= actors[1:]):
+        return groups
+    order = np.argsort(actors, kind="stable")
+    # Numpy does it in a fraction of the time of an op for each leaf.
+    return tf.nest.map_structure(lambda leaf: tf.convert_to_tensor(leaf.numpy()[order]), groups)

@@ -40,7 +40,8 @@ def make_source(
     random: generator of the run's seeds. timer: argument of the sources.
     """
     oldest = functools.partial(_oldest_version, config, learner)
-    source: Source = QueueSource(queue, timer, oldest)
+    # Only there do the unrolls of a batch follow from the seed, whoever put them first.
+    source: Source = QueueSource(queue, timer, oldest, by_actor=config.architecture == "a2c_sync_trajectory")
     if num_replayed(config):
         size = check_memory(queue.spec, config.replay_capacity)
         warn(f"replay: up to {config.replay_capacity:,} unrolls, which take {in_mib(size)}")

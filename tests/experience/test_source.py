@@ -82,3 +82,20 @@ def test_groups_with_too_old_an_unroll_are_dropped_and_others_waited_for():
 def test_without_a_bound_nothing_is_dropped():
     queue = VersionedQueue([(0, 0), (0, 0)])
     assert QueueSource(queue, lambda name: contextlib.nullcontext()).next().statistics.num_dropped == 0
+
+
+def test_a_batch_by_actor_does_not_depend_on_who_came_first():
+    """Groups 0 to 3 are of the actors 2, 0, 2 and 1; those of one actor keep their order."""
+    groups = [tf.nest.map_structure(lambda leaf: leaf[:1], make_batch(seed)) for seed in range(4)]
+    groups = [g._replace(actor=tf.fill([1, 2], actor)) for g, actor in zip(groups, (2, 0, 2, 1), strict=True)]
+
+    def batch_of(order):
+        queue = OneBatch([])
+        queue.batch = tf.nest.map_structure(lambda *leaves: tf.concat(leaves, 0), *(groups[i] for i in order))
+        return QueueSource(queue, lambda name: contextlib.nullcontext(), by_actor=True).next().groups
+
+    expected = tf.nest.flatten(batch_of([1, 3, 0, 2]))
+    np.testing.assert_array_equal(batch_of([1, 3, 0, 2]).actor[:, 0], [0, 1, 2, 2])
+    for order in ([0, 1, 2, 3], [0, 2, 3, 1]):
+        for leaf, wanted in zip(tf.nest.flatten(batch_of(order)), expected, strict=True):
+            np.testing.assert_array_equal(leaf, wanted)
