@@ -7,8 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from impala_tf.acting.acting_graph import ActingGraph
+from impala_tf.acting.actor_state import ActorMark, arrays_of, row_of, split_row
 from impala_tf.acting.base_actor import BaseActor, policy_inputs
-from impala_tf.environments import JoinedEnvironment, VectorEnvironment
+from impala_tf.environments import JoinedEnvironment, ReplayableEnvironment, VectorEnvironment
+from impala_tf.environments.joined_environment import concatenate
 from impala_tf.experience.unroll_writer import UnrollWriter
 from impala_tf.types import EnvOutput, Unroll
 
@@ -56,6 +58,41 @@ class Actor(BaseActor):
     def written(self) -> Unroll:
         """Returns the arrays of the last unrolls as they were written, which no later unroll changes."""
         return self._writer.unroll
+
+    @property
+    def vectors(self) -> list[ReplayableEnvironment]:
+        """Returns the vectors of environments, which --exact_resume has made replayable."""
+        return getattr(self._environment, "vectors", [self._environment])
+
+    def mark(self) -> ActorMark | None:
+        """Returns the present point between two unrolls; None before the first."""
+        if self._row is None:
+            return None
+        last_action, core_state = self._policy_inputs[-2:]
+        vectors = [vector.mark() for vector in self.vectors]
+        return ActorMark(self.num_graph_calls, self._row, last_action, core_state, vectors)
+
+    def arrays_at(self, mark: ActorMark) -> dict[str, np.ndarray]:
+        """Returns what `go_to` needs, by name. mark: the last point that was marked."""
+        arrays = arrays_of(mark)
+        for i, (vector, point) in enumerate(zip(self.vectors, mark.vectors, strict=True)):
+            arrays |= {f"vector_{i}/{name}": array for name, array in vector.arrays_at(point).items()}
+        return arrays
+
+    def go_to(self, arrays: dict[str, np.ndarray]) -> None:
+        """Goes to a point that an actor with the same seed and the same vectors has marked.
+
+        arrays: result of `arrays_at`.
+        Raises SettingError when the environments do not come to the row of that point again.
+        """
+        rows = split_row(row_of(arrays, self.spec.leaves.env_outputs), [vector.num_envs for vector in self.vectors])
+        for i, vector in enumerate(self.vectors):
+            start = f"vector_{i}/"
+            own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+            rows[i] = vector.go_to(own, rows[i])
+        self._row = concatenate(rows)
+        self._policy_inputs = [*policy_inputs(self._row), arrays["last_action"], arrays["core_state"]]
+        self.num_graph_calls = int(arrays["num_graph_calls"])
 
     # The graph calls these.
 

@@ -10,6 +10,7 @@ from impala_tf.environments.factory import clear_caches, make_partial_environmen
 from impala_tf.environments.families import dmlab
 from impala_tf.environments.joined_environment import JoinedEnvironment
 from impala_tf.environments.partial_environment import PartialEnvironment
+from impala_tf.environments.replayable_environment import ReplayableEnvironment, VectorMark
 from impala_tf.environments.vector_environment import VectorEnvironment
 from impala_tf.environments.vectorization import IN_THREADS, available_cores
 
@@ -21,7 +22,9 @@ __all__ = [
     "EnvironmentSpec",
     "JoinedEnvironment",
     "PartialEnvironment",
+    "ReplayableEnvironment",
     "VectorEnvironment",
+    "VectorMark",
     "available_cores",
     "clear_caches",
     "for_evaluation",

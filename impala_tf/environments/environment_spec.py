@@ -105,5 +105,8 @@ def for_evaluation(config: Config) -> Config:
     if limit and config.vectorization == "native":  # A native vector takes no limit.
         config = dataclasses.replace(config, vectorization="auto")
     return dataclasses.replace(
-        config, life_loss_ends_episode=False, max_episode_frames=config.max_episode_frames or limit
+        config,
+        life_loss_ends_episode=False,
+        max_episode_frames=config.max_episode_frames or limit,
+        exact_resume=False,
     )

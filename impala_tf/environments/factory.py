@@ -18,6 +18,8 @@ from impala_tf.environments.families import family_of
 from impala_tf.environments.gymnasium_ids import registration_of
 from impala_tf.environments.partial_environment import PartialEnvironment
 from impala_tf.environments.processes import make_process_vector
+from impala_tf.environments.replayable_environment import ReplayableEnvironment
+from impala_tf.environments.replayed_episodes import SeededEpisodes
 from impala_tf.environments.single_environment import make_single
 from impala_tf.environments.task import Task
 from impala_tf.environments.vector_environment import VectorEnvironment
@@ -53,10 +55,17 @@ def make_vector_environment(
         native = gym.make_vec(registration_of(config), num_envs, "vector_entry_point", **settings)
         return VectorEnvironment(native, seeds[0], task)
     make = functools.partial(make_single, config, settings)
+    if vectorization == "sync" and config.exact_resume:
+        seeded = functools.partial(_seeded_episodes, make)
+        return ReplayableEnvironment(SyncVectorEnv([seeded] * num_envs), seeds, task)
     if vectorization == "sync":
         return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds, task)
     space = _known_spec(config).observation_space
     return VectorEnvironment(make_process_vector(make, num_envs, space), seeds, task)
+
+
+def _seeded_episodes(make: Callable[[], gym.Env]) -> SeededEpisodes:
+    return SeededEpisodes(make())
 
 
 def make_partial_environment(config: Config, seed: int, actor: int, num_envs: int) -> PartialEnvironment:

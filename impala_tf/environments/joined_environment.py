@@ -24,14 +24,14 @@ def concatenate(rows: list) -> Any:
 class JoinedEnvironment:
     """Several vectors step at the same time as one, whose row is complete when the slowest vector's row is.
 
-    vectors: vectors in the order of their environments.
+    vectors: vectors in the order of their environments; also an attribute.
     num_threads: number of vectors that step at the same time.
     vector_indices: [B] int32, the index of the vector that each environment belongs to.
     tasks: [B] int32, the index of each environment's task.
     """
 
     def __init__(self, vectors: list[VectorEnvironment], num_threads: int):
-        self._vectors = vectors
+        self.vectors = vectors
         sizes = [vector.num_envs for vector in vectors]
         self._ends = np.cumsum(sizes)
         self.num_envs = int(self._ends[-1])
@@ -42,19 +42,19 @@ class JoinedEnvironment:
 
     def _call_all(self, method: Callable, *arguments: list) -> EnvOutput:
         call = self._pool.map if self._pool else map
-        return concatenate(list(call(method, self._vectors, *arguments)))
+        return concatenate(list(call(method, self.vectors, *arguments)))
 
     def reset(self) -> EnvOutput:
         """Begins an episode in every environment. Returns a row in which all are `first`."""
-        return self._call_all(VectorEnvironment.reset)
+        return self._call_all(lambda vector: vector.reset())
 
     def step(self, actions: np.ndarray) -> EnvOutput:
         """Does what `VectorEnvironment.step` does."""
-        return self._call_all(VectorEnvironment.step, np.split(actions, self._ends[:-1]))
+        return self._call_all(lambda vector, own: vector.step(own), np.split(actions, self._ends[:-1]))
 
     def close(self) -> None:
         """Ends the environments of all vectors."""
         if self._pool:
             self._pool.shutdown(wait=False, cancel_futures=True)
-        for vector in self._vectors:
+        for vector in self.vectors:
             vector.close()

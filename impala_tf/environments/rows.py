@@ -69,6 +69,20 @@ class EpisodeRows:
             reward, terminated, truncated, first, observation, episode_return, episode_steps, discounted_return
         )
 
+    def memory(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what is remembered of the last row beside the row: [B] whether episodes ended, [B] lives."""
+        return self._ended.copy(), self._lives.copy()
+
+    def go_to(self, row: EnvOutput, ended: np.ndarray, lives: np.ndarray, observation: Any) -> EnvOutput:
+        """Goes on behind a row of all environments. Returns it with the observation that the vector emitted.
+
+        ended, lives: what `memory` returned at that row.
+        """
+        self._returns, self._discounted_returns = row.episode_return.copy(), row.discounted_return.copy()
+        self._steps = row.episode_steps.copy()
+        self._ended, self._lives = ended.copy(), lives.copy()
+        return row._replace(observation=self._as_arrays(observation))
+
     def _has_lost_life(self, envs: np.ndarray | slice, continues: np.ndarray, lives: np.ndarray) -> np.ndarray:
         """Returns [R] bool. The lives of a new episode are not compared with those of the last one."""
         lost = continues & (lives < self._lives[envs])

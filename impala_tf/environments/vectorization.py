@@ -31,10 +31,13 @@ def threads_of(config: Config) -> int:
 def vectorization_of(config: Config) -> str:
     """Returns --vectorization; auto becomes the fastest one that does what the single environment does.
 
-    auto never becomes envpool, whose environments are its own and not those that gymnasium's id names.
+    auto never becomes envpool, whose environments are its own and not those that gymnasium's id names. With
+    --exact_resume it is sync, the only one whose environments can be replayed.
     """
     if config.vectorization != "auto":
         return config.vectorization
+    if config.exact_resume:
+        return "sync"
     fastest = family_of(config).fastest_vectorization(config)
     if fastest:
         return fastest

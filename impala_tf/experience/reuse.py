@@ -1,6 +1,8 @@
 """Learns from batches several times: IMPACT's circular buffer (Luo et al. 2020), PPO's passes and minibatches."""
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -63,6 +65,15 @@ class ReuseSource:
     def learned(self, batch: Batch, advantage_tm1: Array) -> None:
         """Tells the source; see `interfaces.Source`."""
         self._source.learned(batch, advantage_tm1)
+
+    @property
+    def random_state(self) -> Mapping[str, Any]:
+        """Returns the state of the generator, which is all there is to save while the source holds no batch."""
+        return self._random.bit_generator.state
+
+    @random_state.setter
+    def random_state(self, state: Mapping[str, Any]) -> None:
+        self._random.bit_generator.state = state
 
     def _fill(self) -> None:
         while not self._held or (len(self._held) < self._needs.buffer_batches and self._source.has_next()):

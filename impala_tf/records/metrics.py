@@ -22,7 +22,7 @@ TENSORBOARD_EPISODES = 100  # TensorBoard gets at most so many single episodes p
 
 
 class Metrics:
-    """Collects what the threads of a run measure, and writes it in the main thread.
+    """Collects what the threads of a run measure, and writes it.
 
     logdir: directory of the files.
     names: names of the learner's metrics, in the order of `UpdateResult.metrics`.
@@ -37,6 +37,7 @@ class Metrics:
         self._names = names
         self._tasks = tasks
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._seconds_before = 0.0
         self._first_update: float | None = None
         self._tensorboard = TensorBoardWriter(logdir)
@@ -116,6 +117,10 @@ class Metrics:
 
     def write_row(self, queue_size: int) -> dict[str, float] | None:
         """Writes one row over all that was recorded since the last, and returns it; None when nothing was."""
+        with self._writing:
+            return self._write_row(queue_size)
+
+    def _write_row(self, queue_size: int) -> dict[str, float] | None:
         with self._lock:
             if not self._interval.metrics:
                 return None

@@ -15,6 +15,7 @@ from impala_tf.learning.learner import Learner, UpdateResult
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
+from impala_tf.running.exact import ExactResume
 from impala_tf.running.hosts.feeder import Feeder
 from impala_tf.support.threads import Crew, Slot, Turns
 
@@ -29,6 +30,7 @@ class Run(NamedTuple):
     crew: threads of the run.
     evaluator: evaluator during training; None without --evaluate_every_frames.
     feeder: learner's side of actors in other processes; None where `actors` has them.
+    exact: what resumes to the bit; None without --exact_resume.
     """
 
     config: Config
@@ -46,6 +48,7 @@ class Run(NamedTuple):
     crew: Crew
     evaluator: Evaluator | None
     feeder: Feeder | None
+    exact: ExactResume | None = None
 
     @property
     def going(self) -> bool:
@@ -66,17 +69,27 @@ class Run(NamedTuple):
 def after_update(run: Run, result: UpdateResult, batch: BatchStatistics, publishes: bool = True) -> None:
     """Publishes the new weights, records the update, and saves a checkpoint when one is due.
 
+    With --exact_resume the weights are published last: until then the actors stand still.
+
     publishes: whether actors get the new weights.
     """
     learner = run.learner
-    if publishes:
+    if publishes and not run.exact:
         run.weights.publish(learner.updates, result.flat_weights)
     run.metrics.record(learner.environment_frames, learner.updates, learner.learning_rate, batch, result.metrics)
-    if run.checkpoints.due(learner.updates):
+    if run.exact and publishes:
+        run.exact.mark()
+    if run.checkpoints.due(learner.updates) and (publishes or not run.exact):
+        run.metrics.write_row(run.queue.size())  # The tables have all that a resumed run does not make again.
         save(run)
+    if run.exact and publishes:
+        run.weights.publish(learner.updates, result.flat_weights)
 
 
 def save(run: Run) -> None:
-    """Writes a checkpoint, from which a run goes on exactly."""
+    """Writes a checkpoint. With --exact_resume it is of the last point from which a run can be resumed to the bit."""
+    if run.exact:
+        run.checkpoints.save(*run.exact.saved())
+        return
     info = dict(metrics=run.metrics.state(), random=run.random.bit_generator.state)
     run.checkpoints.save(run.learner.updates, run.learner.state(), info)

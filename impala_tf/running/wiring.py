@@ -28,6 +28,7 @@ from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
 from impala_tf.running.actors import concurrent_actors, make_acting_graphs, make_actors, run_unroll_spec
+from impala_tf.running.exact import actors_seed, check_device, make_exact
 from impala_tf.running.followers import check_settings, random_of
 from impala_tf.running.hosts.backends import make_feeder
 from impala_tf.running.needs import check_needs
@@ -58,6 +59,7 @@ def connect(
     device = "/CPU:0" if config.architecture == "a3c" else default_device()
     algorithm = make_algorithm(config)
     check_needs(config, algorithm.needs)
+    check_device(config, device)
     with tf.device(device):
         agent = make_new_agent()
         take_weights(config, agent, logdir.start)
@@ -100,10 +102,14 @@ def connect_to(
 
     queue = make_queue(config, unroll_spec)
     num_at_once = concurrent_actors(config, spec.vectorization)
-    seed = int(random.integers(2**31))  # A resumed run draws another one, so that it does not replay its beginning.
+    # A resumed run draws another one, so that it does not replay its beginning; with --exact_resume it goes on.
+    seed = actors_seed(config, int(random.integers(2**31)), logdir.checkpoint)
     weights.publish(learner.updates, learner.agent.flat_weights())
     feeder = make_feeder(config, spec, make_torso, queue, weights, metrics, seed)
     actors = [] if feeder else make_actors(config, seed, graph_of, queue.group, num_at_once)
+
+    source = make_source(config, queue, learner, random, metrics.timer)
+    exact = make_exact(config, seed, random, learner, metrics, source, actors, logdir.checkpoint)
 
     crew, staged = Crew(), Slot()
     for closeable in (queue, weights, staged):
@@ -115,7 +121,7 @@ def connect_to(
         learner=learner,
         weights=weights,
         queue=queue,
-        source=make_source(config, queue, learner, random, metrics.timer),
+        source=source,
         staged=staged,
         actors=actors,
         turns=Turns(num_at_once),
@@ -124,6 +130,7 @@ def connect_to(
         crew=crew,
         evaluator=None,
         feeder=feeder,
+        exact=exact,
     )
 
 

@@ -82,6 +82,14 @@ def _not_with_several_learners(flag: str, holds: Callable[[Any], bool]) -> Contr
     )
 
 
+def _not_with_exact_resume(flag: str, holds: Callable[[Any], bool], advice: str) -> Contradiction:
+    return Contradiction(
+        flag,
+        lambda c: c.exact_resume and holds(c),
+        lambda c: f"does not go with --exact_resume=true, {advice}",
+    )
+
+
 def _any_of_the_parts(config: Any) -> str:
     return f"must be any of {', '.join(PARTS)}, with commas between them"
 
@@ -279,6 +287,24 @@ CONTRADICTIONS = (
     # A3C has no batches to join, and the statistics of novelty are not joined.
     _not_with_several_learners("architecture", lambda c: c.architecture == "a3c"),
     _not_with_several_learners("rnd", lambda c: c.rnd),
+    _not_with_exact_resume(
+        "architecture",
+        lambda c: c.architecture == "impala",
+        "which needs actors that wait for the update; give a2c_sync_trajectory or a2c_sync_step",
+    ),
+    _not_with_exact_resume(
+        "num_actors",
+        lambda c: c.architecture == "a3c" and c.num_actors > 1,
+        "where several workers step as they come; give --num_actors=1",
+    ),
+    _not_with_exact_resume(
+        "vectorization",
+        lambda c: c.vectorization not in ("auto", "sync"),
+        "which replays environments one by one; give --vectorization=sync",
+    ),
+    _not_with_exact_resume("dynamic_batching", lambda c: c.dynamic_batching, "where chance joins requests"),
+    _not_with_exact_resume("replay_fraction", lambda c: c.replay_fraction > 0, "which saves no replay buffer"),
+    _not_with_exact_resume("num_learners", lambda c: num_learners(c) > 1, "which is for one learner"),
     Contradiction(
         "clip_rho_threshold",
         lambda c: c.clip_rho_threshold < c.clip_c_threshold,

@@ -98,6 +98,20 @@ CASES = [
      "it out"),
     (dict(correction="none", clip_pg_rho_threshold=0.5), "--correction=none: its targets have ratios of 1, which "
      "V-trace's thresholds may not clip; give thresholds of at least 1"),
+    *((settings | dict(exact_resume=True), f"--{text}")
+      for settings, text in (
+          ({}, "architecture=impala: does not go with --exact_resume=true, which needs actors that wait for the "
+           "update; give a2c_sync_trajectory or a2c_sync_step"),
+          (A3C, "num_actors=2: does not go with --exact_resume=true, where several workers step as they come; give "
+           "--num_actors=1"),
+          *((A2C | dict(vectorization=kind), f"vectorization={kind}: does not go with --exact_resume=true, which "
+             "replays environments one by one; give --vectorization=sync") for kind in ("native", "async", "ale")),
+          (TRAJECTORY | dict(dynamic_batching=True), "dynamic_batching=true: does not go with --exact_resume=true, "
+           "where chance joins requests"),
+          (TRAJECTORY | dict(batch_size=32, replay_fraction=0.5), "replay_fraction=0.5: does not go with "
+           "--exact_resume=true, which saves no replay buffer"),
+          (A2C | dict(num_learners=2), "num_learners=2: does not go with --exact_resume=true, which is for one "
+           "learner"))),
     (dict(clip_rho_threshold=0.5), "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0 (V-trace needs "
      "rho_bar >= c_bar)"),
 ]  # fmt: skip
@@ -136,6 +150,8 @@ def test_a_contradiction_is_refused_in_one_line(settings, message):
         dict(freeze="torso,heads", core="gru"),
         dict(actor_backend="processes", actors_per_host=4, vectorization="sync"),
         dict(actor_backend="ray", ray_address="auto"),
+        A2C | dict(exact_resume=True, vectorization="sync"),
+        A3C | dict(exact_resume=True, num_actors=1),
         dict(freeze="core,heads", core="gru"),
         dict(freeze="torso", popart=True),
         dict(clip_rho_threshold=2.0, clip_c_threshold=2.0),

@@ -71,9 +71,13 @@ def stage(run: Run) -> None:
 
 
 def learn(run: Run) -> None:
-    """Does the learner's work: takes batches and publishes weights, until the budget is used."""
+    """Does the learner's work: takes batches and publishes weights, until the budget is used.
+
+    With --exact_resume it also takes the last minibatches of the batch with which the budget is used.
+    """
     timer = run.metrics.timer
-    while run.going:
+    publishes = True
+    while run.going or (run.exact and not publishes):
         with timer("wait"):
             batch = next_batch(run)
         ends = run.crew.stopping
