@@ -36,7 +36,8 @@ def train(
             phi_t = tf.where(rows.terminated, 0.0, phi)
             return rows.reward + tf.concat([phi[:1] * 0, gamma * phi_t[1:] - phi[:-1]], axis=0)
 
-    Returns a `training.Summary`. Raises SettingError for a wrong setting, and exceptions of the environment.
+    Returns a `training.Summary`. Raises SettingError for a wrong setting, and `support.failures.EnvironmentFailure`
+    when an environment fails, whose cause is the environment's exception if that was raised in this process.
     """
     for name, given in (("make_env", make_env), ("make_torso", make_torso), ("shape_rewards", shape_rewards)):
         if given is not None and not callable(given):

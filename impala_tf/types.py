@@ -14,6 +14,8 @@ In this file and everywhere else T, B and A name dimensions: rows, environments,
 import dataclasses
 from typing import Any, NamedTuple
 
+ABORTED = -1  # It stands for the 0 steps of a `first` row after an episode that was not played to its end.
+
 # This is a numpy array where the environments and the actors hold it, and a tf.Tensor from the queue on.
 Array = Any
 
@@ -28,7 +30,8 @@ class EnvOutput(NamedTuple):
     observation: array in the observation space's dtype and shape; for a Dict or Tuple space a nest of arrays, for a
         Text space bytes.
     episode_return: float32, undiscounted sum of the rewards of this episode up to here.
-    episode_steps: int32, agent steps of this episode up to here.
+    episode_steps: int32, agent steps of this episode up to here; ABORTED at a `first` row before which no episode
+        ended, because the environment failed and was made anew.
     discounted_return: float32, sum over this episode of gamma^k times the reward k steps ago; --normalise_returns
         divides rewards by its standard deviation.
     """

@@ -79,7 +79,7 @@ class ActingGraph:
         except tf.errors.OpError:
             error = self._errors.pop(index, None)
             if error is not None:  # TensorFlow turns the exception of a Python function into text.
-                raise error from None
+                raise error from error.__cause__
             raise
 
     def _define_flat(self, index: tf.Tensor, flat_weights: tf.Tensor, seeds: tf.Tensor, *rest: tf.Tensor):

@@ -42,7 +42,7 @@ class BaseActor:
         """Acts for T steps with the weights [num_parameters] and returns unrolls in the queue's groups.
 
         policy_version: update count that belongs to the weights; the unrolls carry it.
-        Raises what a step of the environments raised.
+        Raises EnvironmentFailure when an environment fails for good.
         """
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ from impala_tf.environments.families import dmlab
 from impala_tf.environments.joined_environment import JoinedEnvironment
 from impala_tf.environments.partial_environment import PartialEnvironment
 from impala_tf.environments.replayable_environment import ReplayableEnvironment, VectorMark
+from impala_tf.environments.restarts import Restarts
 from impala_tf.environments.vector_environment import VectorEnvironment
 from impala_tf.environments.vectorization import IN_THREADS, available_cores
 
@@ -23,6 +24,7 @@ __all__ = [
     "JoinedEnvironment",
     "PartialEnvironment",
     "ReplayableEnvironment",
+    "Restarts",
     "VectorEnvironment",
     "VectorMark",
     "available_cores",

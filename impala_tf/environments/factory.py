@@ -15,11 +15,14 @@ from impala_tf.environments.ale_vector import AleVector, make_ale_vector
 from impala_tf.environments.environment_spec import EnvironmentSpec, for_evaluation, spec_of, spec_of_task
 from impala_tf.environments.envpool_vector import EnvPoolVector, make_envpool_vector
 from impala_tf.environments.families import family_of
+from impala_tf.environments.guard import Guard
+from impala_tf.environments.guarded_environment import GuardedEnvironment
 from impala_tf.environments.gymnasium_ids import registration_of
 from impala_tf.environments.partial_environment import PartialEnvironment
-from impala_tf.environments.processes import make_process_vector
+from impala_tf.environments.processes import ProcessVector
 from impala_tf.environments.replayable_environment import ReplayableEnvironment
 from impala_tf.environments.replayed_episodes import SeededEpisodes
+from impala_tf.environments.restarts import Restarts
 from impala_tf.environments.single_environment import make_single
 from impala_tf.environments.task import Task
 from impala_tf.environments.vector_environment import VectorEnvironment
@@ -35,6 +38,7 @@ def make_vector_environment(
     num_envs: int,
     render_mode: str | None = None,
     whole_games: bool = False,
+    restarts: Restarts | None = None,
 ) -> VectorEnvironment:
     """Makes the environments of one actor. Environment i is seeded by (seed, actor, i).
 
@@ -44,6 +48,7 @@ def make_vector_environment(
     actor: index of the actor.
     render_mode: gymnasium's render mode; None means that no pictures are drawn.
     whole_games: whether the environments are for evaluation, see `for_evaluation`.
+    restarts: restarts of the environments of this process; None means that these environments have their own.
     """
     config, task = _settings_and_task(config, actor, whole_games)
     vectorization = "sync" if render_mode else vectorization_of(config)
@@ -55,13 +60,16 @@ def make_vector_environment(
         native = gym.make_vec(registration_of(config), num_envs, "vector_entry_point", **settings)
         return VectorEnvironment(native, seeds[0], task)
     make = functools.partial(make_single, config, settings)
-    if vectorization == "sync" and config.exact_resume:
-        seeded = functools.partial(_seeded_episodes, make)
-        return ReplayableEnvironment(SyncVectorEnv([seeded] * num_envs), seeds, task)
+    guard = Guard(config.env_id, actor, seeds, restarts or Restarts(config.max_env_restarts))
     if vectorization == "sync":
-        return VectorEnvironment(SyncVectorEnv([make] * num_envs), seeds, task)
-    space = _known_spec(config).observation_space
-    return VectorEnvironment(make_process_vector(make, num_envs, space), seeds, task)
+        makers = [functools.partial(GuardedEnvironment, make, index, guard) for index in range(num_envs)]
+        if config.exact_resume:
+            seeded = [functools.partial(_seeded_episodes, make) for make in makers]
+            return ReplayableEnvironment(SyncVectorEnv(seeded), seeds, task)
+        return VectorEnvironment(SyncVectorEnv(makers), seeds, task)
+    spec = _known_spec(config)
+    spaces = spec.observation_space, spec.action_space
+    return VectorEnvironment(ProcessVector(make, *spaces, guard, config.env_timeout_secs), seeds, task)
 
 
 def _seeded_episodes(make: Callable[[], gym.Env]) -> SeededEpisodes:

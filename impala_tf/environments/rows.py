@@ -8,9 +8,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from impala_tf.config import SettingError
+from impala_tf.environments.guard import RESTARTED
 from impala_tf.environments.task import Task
 from impala_tf.spaces import observation_spaces
-from impala_tf.types import EnvOutput
+from impala_tf.types import ABORTED, EnvOutput
 
 
 def check_autoreset_mode(env: Any) -> None:
@@ -42,13 +43,18 @@ class EpisodeRows:
 
         envs: [R] int, the indices of the environments, or the slice of all.
         reward, terminated, truncated, observation: [R, ...], as the vector emitted them.
-        info: the vector's infos; only "lives" is read.
+        info: the vector's infos; only "lives" and RESTARTED are read.
 
-        The row after the end of an episode is `first`, and so is the very first. Raises SettingError when a reward or
-        an observation is not finite, because it would make the weights not finite either.
+        The row after the end of an episode is `first`, and so is the very first, and one in which an environment was
+        made anew. Raises SettingError when a reward or an observation is not finite, because it would make the weights
+        not finite either.
         """
         assert terminated.dtype == truncated.dtype == bool, (terminated.dtype, truncated.dtype)
         first = self._ended[envs].copy()
+        aborted = None
+        if RESTARTED in info:
+            aborted = np.asarray(info[RESTARTED]) & ~first
+            first |= aborted
         continues = ~first
         reward = np.asarray(reward, np.float32)
         if first.any():  # A reset has no reward, but some of EnvPool's environments emit what the memory held.
@@ -60,6 +66,8 @@ class EpisodeRows:
         self._returns[envs] = episode_return
         self._discounted_returns[envs] = discounted_return
         self._steps[envs] = episode_steps
+        if aborted is not None:
+            episode_steps = np.where(aborted, np.int32(ABORTED), episode_steps)
         self._ended[envs] = terminated | truncated
         if self._task.ends_on_life_loss:
             terminated = terminated | self._has_lost_life(envs, continues, np.asarray(info["lives"]))

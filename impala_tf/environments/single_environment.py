@@ -4,10 +4,10 @@ import functools
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import action_masks
+from impala_tf.environments.emitted import Checks
 from impala_tf.environments.families import family_of
 from impala_tf.environments.gymnasium_ids import registration_of
 from impala_tf.spaces import action_spaces, observation_spaces
@@ -39,7 +39,7 @@ def spaces_of_single(config: Config) -> tuple[gym.Space, gym.Space]:
     space = env.observation_space
     try:
         if observation_spaces.unsupported(space) is None and action_spaces.is_supported(env.action_space):
-            _check_reset_and_step(prefix, env)
+            _check_reset_and_step(config.env_id, env)
     except SettingError:
         raise
     except Exception as error:
@@ -49,28 +49,13 @@ def spaces_of_single(config: Config) -> tuple[gym.Space, gym.Space]:
     return space, env.action_space
 
 
-def _check_reset_and_step(prefix: str, env: gym.Env) -> None:
-    space = env.observation_space
-    _check_emitted(prefix, "reset", space, env.reset(seed=0), ("observation", "info"))
-    if observation_spaces.has_mask(space):  # A sample may be an impossible action.
+def _check_reset_and_step(env_id: str, env: gym.Env) -> None:
+    checks = Checks(env, env_id)
+    checks.reset(env.reset(seed=0))
+    if observation_spaces.has_mask(env.observation_space):  # A sample may be an impossible action.
         return
     env.action_space.seed(0)
-    emitted = env.step(env.action_space.sample())
-    _check_emitted(prefix, "step", space, emitted, ("observation", "reward", "terminated", "truncated", "info"))
-
-
-def _check_emitted(prefix: str, method: str, space: gym.Space, emitted: Any, names: tuple[str, ...]) -> None:
-    is_sequence = isinstance(emitted, tuple | list)
-    if not is_sequence or len(emitted) != len(names):
-        given = f"{len(emitted)} values" if is_sequence else f"a {type(emitted).__name__}"
-        raise SettingError(f"{prefix}: its {method} returned {given}; must be {', '.join(names)}")
-    if "reward" in names and np.ndim(emitted[1]):
-        raise SettingError(
-            f"{prefix}: the reward of its {method} has the shape {np.shape(emitted[1])}; must be one number"
-        )
-    words = observation_spaces.misfit(space, emitted[0])
-    if words:
-        raise SettingError(f"{prefix}: the observation of its {method} is not of its observation space: {words}")
+    checks.step(env.step(env.action_space.sample()))
 
 
 def clear_caches() -> None:

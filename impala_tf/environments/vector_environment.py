@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv
 
-from impala_tf.environments.processes import close_process_vector
+from impala_tf.config import SettingError
 from impala_tf.environments.rows import EpisodeRows, check_autoreset_mode
 from impala_tf.environments.task import SINGLE_TASK, Task
 from impala_tf.spaces import observation_spaces
+from impala_tf.support.failures import EnvironmentFailure, Failed
 from impala_tf.types import EnvOutput
 
 
@@ -42,9 +42,17 @@ class VectorEnvironment:
     def step(self, actions: np.ndarray) -> EnvOutput:
         """Takes actions [B, ...]; those of environments whose last row ended an episode are ignored.
 
-        Raises RuntimeError when an action is not in the action space.
+        Raises RuntimeError when an action is not in the action space, EnvironmentFailure when an environment fails for
+        good, and SettingError when it emits what none may emit.
         """
-        observation, reward, terminated, truncated, info = self._env.step(self._task.to_environment(actions))
+        actions = self._task.to_environment(actions)
+        try:
+            observation, reward, terminated, truncated, info = self._env.step(actions)
+        except (EnvironmentFailure, SettingError):
+            raise
+        except Exception as error:  # It is the vector of a library, or of the id's own.
+            failed = Failed.of(error, "step")
+            raise EnvironmentFailure(f"--env_id={self._task.env_id}: {failed.text}", failed.trace) from error
         return self._rows.row(slice(None), reward, terminated, truncated, observation, info)
 
     def render(self) -> np.ndarray:
@@ -70,7 +78,4 @@ class VectorEnvironment:
 
     def close(self) -> None:
         """Ends the environments, and the processes that they may have."""
-        if isinstance(self._env, AsyncVectorEnv):
-            close_process_vector(self._env)
-        else:
-            self._env.close()
+        self._env.close()

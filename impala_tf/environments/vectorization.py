@@ -66,6 +66,19 @@ def _offers_native(config: Config) -> bool:
     return fits
 
 
+def _check_restarts(config: Config, vectorization: str) -> None:
+    if config.max_env_restarts and vectorization not in ("sync", "async"):
+        raise SettingError(
+            f"--max_env_restarts={config.max_env_restarts}: {config.env_id} is stepped by {vectorization}, which makes "
+            "none anew; give --vectorization=async, or sync, where an environment is made anew after an exception only"
+        )
+    if config.env_timeout_secs and vectorization != "async":
+        raise SettingError(
+            f"--env_timeout_secs={config.env_timeout_secs:g}: with {vectorization} environments are in the actor's own "
+            "process, where nothing can end one that hangs; give --vectorization=async"
+        )
+
+
 def check_vectorization(config: Config) -> None:
     """Raises SettingError when --vectorization cannot make --env_id, a single id, or would not heed a setting."""
     check_settings_are_heeded(config)
@@ -85,6 +98,7 @@ def check_vectorization(config: Config) -> None:
             f"{' that takes --max_episode_frames' if config.max_episode_frames else ''}; use auto, sync or async"
         )
     vectorization = vectorization_of(config)
+    _check_restarts(config, vectorization)
     for name in ("envs_per_step", "env_threads"):
         if getattr(config, name) and vectorization not in IN_THREADS:
             raise SettingError(

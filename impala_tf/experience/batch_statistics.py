@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from impala_tf.types import Array, Unroll
+from impala_tf.types import ABORTED, Array, Unroll
 
 
 class BatchStatistics(NamedTuple):
@@ -17,6 +17,7 @@ class BatchStatistics(NamedTuple):
     tasks: [E] int32, index of the task of each episode.
     returns: [E] float32, sum of the rewards of each episode, neither discounted nor clipped.
     lengths: [E] int32, number of agent steps of each episode.
+    num_aborted: number of new episodes that were lost, because their environments failed.
     num_dropped: number of unrolls that were dropped for their age. Steps and episodes of those from the queue are
         counted above, since they were made.
     """
@@ -27,6 +28,7 @@ class BatchStatistics(NamedTuple):
     tasks: np.ndarray
     returns: np.ndarray
     lengths: np.ndarray
+    num_aborted: int = 0
     num_dropped: int = 0
 
 
@@ -39,17 +41,20 @@ def batch_statistics(batch: Unroll) -> BatchStatistics:
     # An episode ended in the row before a `first` one; a row that is terminated may be a lost life. Row 0 was the last
     # row of the unroll before, and it was counted there when it is `first`.
     begins = rows.first.numpy()[:, 1:]
+    aborted = begins & (rows.episode_steps.numpy()[:, 1:] == ABORTED)
+    ended = begins & ~aborted
 
     def per_episode(leaf: Array) -> np.ndarray:
-        return np.broadcast_to(leaf.numpy()[:, np.newaxis], begins.shape)[begins]
+        return np.broadcast_to(leaf.numpy()[:, np.newaxis], ended.shape)[ended]
 
     return BatchStatistics(
         num_steps=int(begins.size - np.count_nonzero(begins)),
         versions=batch.policy_version.numpy().ravel(),
         actors=per_episode(batch.actor),
         tasks=per_episode(batch.task),
-        returns=rows.episode_return.numpy()[:, :-1][begins],
-        lengths=rows.episode_steps.numpy()[:, :-1][begins],
+        returns=rows.episode_return.numpy()[:, :-1][ended],
+        lengths=rows.episode_steps.numpy()[:, :-1][ended],
+        num_aborted=int(np.count_nonzero(aborted)),
     )
 
 
@@ -62,6 +67,7 @@ def with_dropped(kept: BatchStatistics, dropped: Sequence[BatchStatistics]) -> B
 
     return kept._replace(
         num_steps=sum(part.num_steps for part in parts),
+        num_aborted=sum(part.num_aborted for part in parts),
         num_dropped=sum(len(part.versions) for part in dropped),
         **{name: joined(name) for name in ("actors", "tasks", "returns", "lengths")},
     )

@@ -25,6 +25,7 @@ CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 INFO_FILE = "impala_tf.json"  # It lies beside saved_model.pb and says what `evaluate` wants to know.
 BEST_MODEL = "best_model"
+FAILURE = "environment_failure.txt"  # The traceback of the environment that ended the run.
 
 
 class LogDir:

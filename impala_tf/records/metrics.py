@@ -29,7 +29,9 @@ class Metrics:
     tasks: ids of the run's tasks.
     evaluations: writer of the evaluations during training.
     trace: function that makes a context of the name of a timed block, while a profile is taken; see profile.py.
-    more_columns: function that returns further columns of a row, which only some runs have.
+    more_columns: functions that return further columns of a row, which only some runs have.
+    aborted: number of episodes that were lost, because their environments failed.
+    env_restarts: number of environments that were made anew.
     """
 
     def __init__(self, logdir: pathlib.Path, names: tuple[str, ...], tasks: tuple[str, ...] = ("",)):
@@ -50,7 +52,9 @@ class Metrics:
         self.episodes = 0
         self.last_lag = 0.0
         self.trace: Callable[[str], contextlib.AbstractContextManager] | None = None
-        self.more_columns: Callable[[], dict[str, float]] = dict
+        self.more_columns: list[Callable[[], dict[str, float]]] = []
+        self.aborted = 0
+        self.env_restarts = 0
 
     @property
     def seconds(self) -> float:
@@ -110,6 +114,7 @@ class Metrics:
             self._interval.values["policy_lag_max"].append(float(lags.max()))
             self._interval.values["dropped_unrolls"].append(batch.num_dropped)
             self.last_lag = float(lags.mean())
+            self.aborted += batch.num_aborted
             if len(batch.returns):
                 self._interval.batches.append((environment_frames, batch))
                 self._recent.add(batch)
@@ -155,7 +160,10 @@ class Metrics:
                 means, normalised = self._recent.means(), self._recent.normalised()
             row |= {f"return/{task}": mean for task, mean in means.items()}
             row |= {f"normalised_{name}": value for name, value in normalised._asdict().items()}
-        return row | interval.columns(self._names) | self.more_columns()
+        row |= interval.columns(self._names)
+        for columns in self.more_columns:
+            row |= columns()
+        return row
 
     def _write_summaries(self, row: dict[str, float], interval: Interval) -> None:
         """Writes the row, with single episodes in the place of its means over episodes."""
@@ -168,6 +176,16 @@ class Metrics:
             self._tensorboard.add_scalars(frames, {"episode_return": episode_return, "episode_length": length})
         self._tensorboard.flush()
 
+    def count_restarts(self, number: int = 1) -> None:
+        """Counts environments that were made anew."""
+        with self._lock:
+            self.env_restarts += number
+
+    def restart_columns(self) -> dict[str, float]:
+        """Returns the columns of a run whose environments may be made anew; the counts are of the whole run."""
+        with self._lock:
+            return {"env_restarts": self.env_restarts, "aborted_episodes": self.aborted}
+
     def write_text(self, name: str, text: str) -> None:
         """Writes a note for TensorBoard's TEXT page."""
         self._tensorboard.add_text(self._position.environment_frames, name, text)
@@ -175,12 +193,20 @@ class Metrics:
     def state(self) -> dict:
         """Returns what a checkpoint needs so that the records go on, as JSON."""
         with self._lock:
-            return dict(seconds=self.seconds, episodes=self.episodes, recent_returns=self._recent.state())
+            return dict(
+                seconds=self.seconds,
+                episodes=self.episodes,
+                aborted=self.aborted,
+                env_restarts=self.env_restarts,
+                recent_returns=self._recent.state(),
+            )
 
     def restore(self, state: dict, environment_frames: int) -> None:
         """Goes on from a checkpoint. Rows past it belong to updates that were lost, so they are dropped."""
         self._seconds_before = state["seconds"]
         self.episodes = state["episodes"]
+        self.aborted = state.get("aborted", 0)  # A checkpoint of an earlier version has no such counts.
+        self.env_restarts = state.get("env_restarts", 0)
         self._recent.restore(state["recent_returns"])
         self._last_row = (state["seconds"], environment_frames)
         self._tensorboard.restart_after(environment_frames)

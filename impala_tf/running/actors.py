@@ -13,6 +13,7 @@ from impala_tf.acting.behaviour import Behaviour
 from impala_tf.acting.inference import DynamicBatchingPolicy, LocalPolicy, Policy
 from impala_tf.acting.partial_actor import PartialActingGraph, PartialActor
 from impala_tf.config import Config
+from impala_tf.environments import Restarts
 from impala_tf.experience.unroll_spec import UnrollSpec, unroll_spec
 from impala_tf.experience.weights import WeightStore
 from impala_tf.learning.devices import default_device
@@ -54,6 +55,7 @@ def make_actors(
     group: int,
     at_once: int,
     indices: Sequence[int] = (),
+    restarts: Restarts | None = None,
 ) -> list[BaseActor]:
     """Makes the actors with their environments.
 
@@ -61,6 +63,7 @@ def make_actors(
     group: number of unrolls in an element of the queue.
     at_once: number of actors that may act at the same time.
     indices: indices of the actors that are made; none means all of the run.
+    restarts: restarts of their environments; None means that each actor has its own.
     """
     num_envs = config.num_envs_per_actor
     indices = indices or range(config.num_actors)
@@ -69,7 +72,7 @@ def make_actors(
         return [
             PartialActor(i, environment, graph_of(i), seed) for i, environment in zip(indices, partial, strict=True)
         ]
-    vectors = [environments.make_vector_environment(config, seed, i, num_envs) for i in indices]
+    vectors = [environments.make_vector_environment(config, seed, i, num_envs, restarts=restarts) for i in indices]
     if config.architecture == "a2c_sync_step":
         return [Actor(0, environments.JoinedEnvironment(vectors, at_once), graph_of(0), group, seed)]
     return [Actor(i, vector, graph_of(i), group, seed) for i, vector in zip(indices, vectors, strict=True)]

@@ -15,13 +15,14 @@ from impala_tf.config import Config, environment_settings
 from impala_tf.evaluation.export import export
 from impala_tf.learning.cluster import ALONE, Learners
 from impala_tf.records import bottleneck
-from impala_tf.records.logdir import BEST_MODEL, SAVED_MODEL, LogDir
+from impala_tf.records.logdir import BEST_MODEL, FAILURE, SAVED_MODEL, LogDir
 from impala_tf.records.profile import Profile
 from impala_tf.running import architectures, followers
 from impala_tf.running.actors import rows_per_call
 from impala_tf.running.run import Run, save
 from impala_tf.running.wiring import connect
 from impala_tf.support import signals
+from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import number, warn
 from impala_tf.support.threads import Closed
 
@@ -158,7 +159,9 @@ def explain_time(run: Run) -> str:
 def finish(run: Run, summary: Summary, request: signals.Request) -> None:
     """Saves, exports, closes, and raises the error that ended the run, if one did."""
     errors = [run.crew.error] if run.crew.error else []
+    failure = run.crew.error
     for step in (
+        lambda: failure.keep_trace(run.logdir.path / FAILURE) if isinstance(failure, EnvironmentFailure) else None,
         lambda: run.metrics.write_text("bottleneck", summary.bottleneck),
         lambda: save_and_export(run),
         lambda: export_best(run, request),

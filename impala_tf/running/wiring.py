@@ -106,7 +106,10 @@ def connect_to(
     seed = actors_seed(config, int(random.integers(2**31)), logdir.checkpoint)
     weights.publish(learner.updates, learner.agent.flat_weights())
     feeder = make_feeder(config, spec, make_torso, queue, weights, metrics, seed)
-    actors = [] if feeder else make_actors(config, seed, graph_of, queue.group, num_at_once)
+    restarts = environments.Restarts(config.max_env_restarts, metrics.count_restarts)
+    if config.max_env_restarts:
+        metrics.more_columns.append(metrics.restart_columns)
+    actors = [] if feeder else make_actors(config, seed, graph_of, queue.group, num_at_once, restarts=restarts)
 
     source = make_source(config, queue, learner, random, metrics.timer)
     exact = make_exact(config, seed, random, learner, metrics, source, actors, logdir.checkpoint)

@@ -304,6 +304,9 @@ CONTRADICTIONS = (
     ),
     _not_with_exact_resume("dynamic_batching", lambda c: c.dynamic_batching, "where chance joins requests"),
     _not_with_exact_resume("replay_fraction", lambda c: c.replay_fraction > 0, "which saves no replay buffer"),
+    _not_with_exact_resume(
+        "max_env_restarts", lambda c: c.max_env_restarts > 0, "since chance makes environments anew; leave it out"
+    ),
     _not_with_exact_resume("num_learners", lambda c: num_learners(c) > 1, "which is for one learner"),
     Contradiction(
         "clip_rho_threshold",

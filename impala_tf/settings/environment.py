@@ -43,6 +43,20 @@ class EnvironmentSettings:
         "threads",
         bounds=between(0, 1024),
     )
+    max_env_restarts: int = setting(
+        0,
+        "Environments that raise, die or hang are made anew, at most so many times in an hour; past that the run ends. "
+        "With sync an exception only, with async also the end of an environment's process and --env_timeout_secs. In "
+        "other processes each has its own hour.",
+        "restarts",
+        bounds=at_least(0),
+    )
+    env_timeout_secs: float = setting(
+        0.0,
+        "With async, a step or reset that takes longer is a failure of the environment; 0: none is.",
+        "seconds",
+        bounds=at_least(0),
+    )
     max_episode_frames: int = setting(
         0,
         "Episodes are cut off after this many frames; 0: where the id says, and ALE's after 108,000.",

@@ -14,9 +14,11 @@ from impala_tf.config import Config, SettingError
 from impala_tf.settings.removed import REMOVED
 from impala_tf.settings.setting import as_text
 from impala_tf.support import flag_files, help_text
+from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import one_line, warn
 
 USAGE_ERROR = 2
+ENVIRONMENT_ERROR = 1
 ABOUT_FLAG_FILES = (
     "--flagfile=FILE reads flags from a file with one --name=value a line; flags on the command line win over those of "
     "files, wherever they stand."
@@ -87,9 +89,13 @@ def _as_ints(name: str) -> tuple[int, ...]:
 def run_main(main: Callable[[], None], usage: str | None, groups: Sequence[type] = ()) -> None:
     """Parses the flags and calls main. A user's mistake ends with one line on stderr and exit code 2.
 
+    An environment that fails ends it with one line and exit code 1, with --debug by the exception itself.
+
     usage: text that --help shows above the flags.
     groups: settings classes whose flags --help shows, beside those that the main itself defines.
     """
+
+    flags.DEFINE_boolean("debug", False, "Show the whole traceback of an environment's error.", allow_override=True)
 
     def parse_or_help(argv: Sequence[str]) -> list[str]:
         # absl has defined help flags of its own, which show its flags too and end with exit code 1.
@@ -106,6 +112,11 @@ def run_main(main: Callable[[], None], usage: str | None, groups: Sequence[type]
             main()
         except SettingError as error:
             _fail(str(error))
+        except EnvironmentFailure as failure:
+            if flags.FLAGS.debug:
+                raise
+            warn(str(failure))
+            sys.exit(ENVIRONMENT_ERROR)
 
     app.run(guarded, flags_parser=parse_or_help)
 
@@ -168,7 +179,8 @@ def _help(usage: str, groups: Sequence[type], everything: bool) -> str:
     sections = [help_text.Section("Flags of this command", own)] if own else []
     sections += help_text.all_settings(groups) if everything else help_text.common_settings(groups)
     more = " --helpfull shows every flag, with units and sources." if groups and not everything else ""
-    return help_text.page(usage, sections, in_columns=not everything, footer=ABOUT_FLAG_FILES + more)
+    footer = f"{ABOUT_FLAG_FILES} --debug shows the whole traceback of an environment's error.{more}"
+    return help_text.page(usage, sections, in_columns=not everything, footer=footer)
 
 
 def _default_of(flag: flags.Flag) -> str:

@@ -30,6 +30,17 @@ def number(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def place_in_dump(dump: str) -> str:
+    """Returns the innermost line of the user's code in a dump of `faulthandler`, as " (FILE, line N)"; "" without one.
+
+    The most recent call is the first of a thread there.
+    """
+    for name, line in re.findall(r'File "(.+)", line (\d+)', dump):
+        if not any(part in name for part in _NOT_THE_USERS):
+            return f" ({name}, line {line})"
+    return ""
+
+
 def with_place(error: Exception) -> str:
     """Says an error of the user's code in one line, with the last line of that code that it came through."""
     # Keras writes in colour and appends the arguments of the call.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import psutil
 
 from impala_tf.config import SettingError
+from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import warn
 
 LOST = 3  # Exit code of a process that ends because another one is gone.
@@ -40,6 +41,7 @@ def ending_at_once(usage_error: int) -> Iterator[None]:
     """Ends the process after its block. TensorFlow may crash when the interpreter takes a cluster down.
 
     usage_error: exit code after a SettingError, which is said in one line. After another exception it is 1, else 0.
+        An environment's failure is said in one line, too.
     """
     code = 0
     try:
@@ -47,6 +49,9 @@ def ending_at_once(usage_error: int) -> Iterator[None]:
     except SettingError as error:
         warn(str(error))
         code = usage_error
+    except EnvironmentFailure as failure:
+        warn(str(failure))
+        code = 1
     except BaseException:
         traceback.print_exc()
         code = 1

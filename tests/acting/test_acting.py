@@ -15,6 +15,7 @@ from impala_tf.environments.task import Task
 from impala_tf.experience.unroll_queue import UnrollQueue, join_groups
 from impala_tf.experience.unroll_spec import map_leaves, unroll_spec
 from impala_tf.networks import make_agent
+from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.types import ArraySpec, EnvOutput
 from tests.support.actors import T, make_actor, unrolls
 from tests.support.environments import COUNTING, TESTS, Parts
@@ -84,14 +85,14 @@ def test_sampled_actions_follow_the_policy():
     assert np.abs(agreement).max() < 0.7
 
 
-def test_an_environment_error_is_raised_as_it_was():
+def test_an_environment_error_is_raised():
     actor, _, agent = make_actor(f"{TESTS}Failing-v0", num_envs=1, batch_size=1)
 
     def act():
         for version in range(100):
             actor.unroll(version, agent.flat_weights())
 
-    with pytest.raises(OSError, match="the simulator has died"):
+    with pytest.raises(EnvironmentFailure, match="the simulator has died"):
         act()
 
 

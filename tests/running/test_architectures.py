@@ -9,6 +9,7 @@ import pytest
 from impala_tf.config import Config, SettingError
 from impala_tf.records.logdir import LogDir
 from impala_tf.running import actors, sources, training
+from impala_tf.support.failures import EnvironmentFailure
 from tests.support.environments import TESTS
 from tests.support.runs import TINY, learned, metrics_of, run
 
@@ -83,7 +84,7 @@ def test_a3c_workers_do_not_wait_for_each_other(tmp_path):
 @each
 def test_an_environments_error_ends_the_run(architecture, tmp_path):
     before = threading.active_count()
-    with pytest.raises(OSError, match="the simulator has died"):
+    with pytest.raises(EnvironmentFailure, match="the simulator has died"):
         run(tmp_path, **settings(architecture, env_id=f"{TESTS}Failing-v0"))
     assert threading.active_count() <= before + 1  # TensorBoard's writer ends by itself.
 

@@ -9,6 +9,7 @@ from impala_tf.config import Config
 from impala_tf.records.logdir import LogDir
 from impala_tf.running import pieces as pieces_module
 from impala_tf.running.pieces import Pieces
+from impala_tf.support.failures import EnvironmentFailure
 from tests.support.environments import COUNTING, Counting
 from tests.support.runs import TINY, learned, metrics_of
 
@@ -97,5 +98,5 @@ def test_an_error_of_the_environment_is_raised(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Counting, "step", step)
     config = config_of(tmp_path, 5000, env_id=COUNTING, vectorization="sync")
-    with pytest.raises(OSError, match="the simulator has died"):
+    with pytest.raises(EnvironmentFailure, match="the simulator has died"):
         Pieces().train(config, LogDir(config, print))

@@ -12,6 +12,7 @@ import pytest
 
 from impala_tf.records.tables import read_rows
 from impala_tf.running.hosts import memory
+from impala_tf.support.failures import EnvironmentFailure
 from tests.support.environments import TESTS
 from tests.support.runs import learned, metrics_of, run
 
@@ -63,7 +64,7 @@ def test_a_run_with_a_killed_process_goes_on_and_leaves_none_behind(tmp_path, ca
 
 
 def test_an_error_in_an_environment_ends_the_run_with_it(tmp_path):
-    with pytest.raises(OSError, match="the simulator has died"):
+    with pytest.raises(EnvironmentFailure, match="the simulator has died"):
         run(tmp_path, actor_backend="processes", env_id=f"{TESTS}Failing-v0", total_environment_frames=10**9)
     assert int(learned(tmp_path)["updates"]) > 10, "what was learned before the error is saved"
     assert not multiprocessing.active_children()

@@ -12,6 +12,7 @@ import pytest
 from impala_tf.config import Config, SettingError
 from impala_tf.records.tables import read_rows
 from impala_tf.running.hosts import ray_hosts
+from impala_tf.support.failures import EnvironmentFailure
 from tests.support.environments import TESTS
 from tests.support.paths import ROOT
 from tests.support.runs import TINY, learned, metrics_of, run
@@ -98,7 +99,7 @@ def test_actors_join_die_and_leave_with_their_node(tmp_path, cluster):
 def test_an_error_in_an_environment_ends_the_run_with_it(tmp_path, cluster):
     """The program is in the cluster already, and stays there."""
     ray.init(cluster.address, log_to_driver=False)
-    with pytest.raises(OSError, match="the simulator has died"):
+    with pytest.raises(EnvironmentFailure, match="the simulator has died"):
         run(
             tmp_path,
             actor_backend="ray",

@@ -206,3 +206,18 @@ def test_a_reader_that_has_seen_enough_of_help_gets_no_error(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
     assert (result.returncode, result.stdout, result.stderr) == (0, "Trains IMPALA.\n", "")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_environments_error_is_one_line_unless_all_is_asked_for(debug):
+    program = """from impala_tf.support import command_line
+from impala_tf.support.failures import EnvironmentFailure
+def main():
+    raise EnvironmentFailure("--env_id=x: environment 3 raised in its step") from OSError("the simulator has died")
+command_line.run_main(main, None)"""
+    command = [sys.executable, "-c", program, *["--debug"] * debug]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert ("OSError: the simulator has died" in result.stderr) == debug
+    if not debug:
+        assert result.stderr == "impala_tf: --env_id=x: environment 3 raised in its step\n"

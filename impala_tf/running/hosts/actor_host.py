@@ -7,6 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from impala_tf import environments
 from impala_tf.acting.actor import Actor
 from impala_tf.experience.weights import WeightStore
 from impala_tf.networks import make_agent
@@ -43,7 +44,9 @@ class ActorHost:
         agent = make_new_agent()
         self.spec = run_unroll_spec(config, agent)
         graph_of = make_acting_graphs(config, lambda: agent, WeightStore(), self.spec)
-        self._actors = make_actors(config, seed, graph_of, plan.group, at_once=1, indices=indices)
+        self._new_restarts = 0
+        restarts = environments.Restarts(config.max_env_restarts, self._count_restart)
+        self._actors = make_actors(config, seed, graph_of, plan.group, 1, indices, restarts)
         self._turn = 0
         self._ended: float | None = None
 
@@ -51,7 +54,7 @@ class ActorHost:
         """Lets the actor whose turn it is act for T steps; see `BaseActor.unroll`.
 
         weights: [num_parameters] float32. version: their update count, which the unrolls carry.
-        Raises what a step of the environments raised.
+        Raises EnvironmentFailure when an environment fails for good.
         """
         started = time.perf_counter()
         idle_secs = 0.0 if self._ended is None else started - self._ended
@@ -61,7 +64,11 @@ class ActorHost:
         with tf.device("/CPU:0"):
             actor.unroll(version, tf.convert_to_tensor(weights))
         self._ended = time.perf_counter()
-        return HostUnroll(actor.written, self._ended - started, actor.environment_secs, idle_secs)
+        env_restarts, self._new_restarts = self._new_restarts, 0
+        return HostUnroll(actor.written, self._ended - started, actor.environment_secs, idle_secs, env_restarts)
+
+    def _count_restart(self) -> None:
+        self._new_restarts += 1
 
     def close(self) -> None:
         """Closes the environments."""

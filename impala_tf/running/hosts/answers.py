@@ -34,12 +34,14 @@ class HostUnroll(NamedTuple):
     unroll: numpy arrays in the queue's groups, [num_groups, ...] for each leaf.
     act_secs, environment_secs: seconds that it took, and those of them in the environments.
     idle_secs: seconds between the host's last unroll and the request for this one.
+    env_restarts: number of environments that were made anew since the host's last unroll.
     """
 
     unroll: Unroll
     act_secs: float
     environment_secs: float
     idle_secs: float
+    env_restarts: int = 0
 
 
 class Lost(NamedTuple):

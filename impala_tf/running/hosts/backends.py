@@ -33,7 +33,7 @@ def make_feeder(
     hosts = make_hosts(config, spec, make_torso, queue, int(weights.latest()[1].shape[0]))
     indices = indices_of_hosts(config.num_actors, config.actors_per_host)
     feeder = Feeder(hosts, indices, queue, weights, metrics, seed)
-    metrics.more_columns = feeder.traffic.columns
+    metrics.more_columns.append(feeder.traffic.columns)
     return feeder
 
 

@@ -93,6 +93,7 @@ class Feeder:
         metrics.add_seconds("environment", answer.environment_secs)
         # While its host idles an unroll is on its way, or waits for room.
         metrics.add_seconds("put", answer.idle_secs)
+        metrics.count_restarts(answer.env_restarts)
         self.traffic.bytes_in += sum(leaf.nbytes for leaf in tf.nest.flatten(answer.unroll))
         self._queue.put(self._tensors(answer.unroll))
 
