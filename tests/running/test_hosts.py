@@ -153,6 +153,10 @@ class FakeRun:
     def add_seconds(self, name, seconds):
         self.tape.append(f"{name} {seconds}")
 
+    def count_restarts(self, number):
+        if number:
+            self.tape.append(f"restarts {number}")
+
     def feed(self, *script):
         self.feeder = Feeder(
             FakeHosts(self.tape, script, self.crew), [range(0, 1), range(1, 3)], self, self, self, seed=40
