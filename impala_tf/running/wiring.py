@@ -106,9 +106,7 @@ def connect_to(
     seed = actors_seed(config, int(random.integers(2**31)), logdir.checkpoint)
     weights.publish(learner.updates, learner.agent.flat_weights())
     feeder = make_feeder(config, spec, make_torso, queue, weights, metrics, seed)
-    restarts = environments.Restarts(config.max_env_restarts, metrics.count_restarts)
-    if config.max_env_restarts:
-        metrics.more_columns.append(metrics.restart_columns)
+    restarts = make_restarts(config, metrics)
     actors = [] if feeder else make_actors(config, seed, graph_of, queue.group, num_at_once, restarts=restarts)
 
     source = make_source(config, queue, learner, random, metrics.timer)
@@ -135,6 +133,13 @@ def connect_to(
         feeder=feeder,
         exact=exact,
     )
+
+
+def make_restarts(config: Config, metrics: Metrics) -> environments.Restarts:
+    """Makes the restarts of the environments of this process, which the metrics count."""
+    if config.max_env_restarts:
+        metrics.more_columns.append(metrics.restart_columns)
+    return environments.Restarts(config.max_env_restarts, metrics.count_restarts)
 
 
 def make_motivation(config: Config, spec: EnvironmentSpec) -> Motivation | None:
