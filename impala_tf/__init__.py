@@ -4,6 +4,13 @@ Importing the package imports nothing heavy; to read the code, start with
 `impala_tf.running.wiring.connect`, which makes and connects all components.
 """
 
+import sys
+
+from impala_tf.support import process
+
+if sys.argv[:1] == ["-m"]:  # Python is looking for a main of this package and has imported nothing else yet.
+    process.begin()
+
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -36,8 +43,9 @@ def train(
             phi_t = tf.where(rows.terminated, 0.0, phi)
             return rows.reward + tf.concat([phi[:1] * 0, gamma * phi_t[1:] - phi[:-1]], axis=0)
 
-    Returns a `training.Summary`. Raises SettingError for a wrong setting, and `support.failures.EnvironmentFailure`
-    when an environment fails, whose cause is the environment's exception if that was raised in this process.
+    Returns a `records.summary.Summary`. Raises SettingError for a wrong setting, and
+    `support.failures.EnvironmentFailure` when an environment fails, whose cause is the environment's exception if that
+    was raised in this process.
     """
     for name, given in (("make_env", make_env), ("make_torso", make_torso), ("shape_rewards", shape_rewards)):
         if given is not None and not callable(given):
@@ -56,9 +64,11 @@ def _train(config: Config, make_torso: Callable | None, shape_rewards: Callable 
     """Checks the settings, imports TensorFlow, and trains."""
     from impala_tf import environments
     from impala_tf.records.logdir import LogDir, teacher_exports
+    from impala_tf.records.summary import finished
     from impala_tf.running import followers
     from impala_tf.running.hosts.ray_hosts import check_ray
     from impala_tf.support.messages import warn
+    from impala_tf.support.signals import ending_with
     from impala_tf.support.startup import import_tensorflow
 
     # Everything that can be wrong is checked before TensorFlow is imported, which takes seconds.
@@ -69,13 +79,15 @@ def _train(config: Config, make_torso: Callable | None, shape_rewards: Callable 
     logdir = LogDir(config, warn)
     place = followers.said(config) if config.learner_index else f"; log directory {logdir.path}"
     warn(f"{config.env_id}{place}")
+    if not config.learner_hosts and (summary := finished(config, logdir, warn)):
+        return summary
     try:
-        with logdir.held():
+        with logdir.held(), ending_with("ended before training began", logdir.remove_if_empty):
             learners = import_tensorflow(functools.partial(_join_learners, config))
             from impala_tf.running import training
 
             return training.train(config, logdir, make_torso, shape_rewards, learners)
-    except SettingError:
+    except (SettingError, KeyboardInterrupt):
         logdir.remove_if_empty()
         raise
 

@@ -32,8 +32,8 @@ __all__ = [
     "to_flag_lines",
 ]
 
-# These say where and what, not how, so that a flag file leaves them out.
-_NOT_IN_FLAG_FILES = ("logdir", "mode", "learner_hosts", "learner_index")
+# These say where and what, not how, or whom the user trusts, so that a flag file leaves them out.
+_NOT_IN_FLAG_FILES = ("logdir", "mode", "trust_modules", "learner_hosts", "learner_index")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from absl import flags
 from impala_tf.config import SettingError
 from impala_tf.evaluation import evaluate_exports
 from impala_tf.support import command_line
+from impala_tf.support.own_code import trusted_modules
 
 
 def main() -> None:
@@ -24,7 +25,14 @@ def main() -> None:
     def path(text: str) -> pathlib.Path | None:
         return pathlib.Path(text) if text else None
 
-    options = evaluate_exports.Options(values.num_episodes, values.seed, values.env_id, values.greedy, values.protocol)
+    options = evaluate_exports.Options(
+        values.num_episodes,
+        values.seed,
+        values.env_id,
+        values.greedy,
+        values.protocol,
+        trusted_modules(values.trust_modules),
+    )
     files = evaluate_exports.Files(path(values.output), path(values.picture), path(values.video))
     evaluate_exports.evaluate([pathlib.Path(item) for item in values.saved_model], options, files)
 
@@ -35,7 +43,7 @@ if __name__ == "__main__":
         "env_id",
         "",
         "A gymnasium id. Empty: all that the agent was trained on. "
-        "A module:id is imported only if it is given here, also when the export names it.",
+        "A module:id of the export is imported only if it is given here, or its module in --trust_modules.",
     )
     flags.DEFINE_string(
         "protocol",
@@ -49,4 +57,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("video", "", "Also play one episode into this .mp4 or .gif file (extra: video).")
     flags.DEFINE_string("output", "", "JSON file with the result. Empty: beside the exports.")
     flags.DEFINE_string("picture", "", "Draw the returns of all exports into this .png, .svg or .pdf (extra: plots).")
+    flags.DEFINE_string("trust_modules", "", "Modules that may be imported because the export names them.")
     command_line.run_main(main, usage=__doc__)

@@ -62,7 +62,7 @@ def main() -> None:
         )
     try:
         if going and not launch.run(directory, config, options, going, exchange):
-            warn(f"stopped; the pieces in hand go on from their last checkpoints:\n{command_again(directory)}")
+            warn(f"stopped; the pieces in hand go on from their last checkpoints: {command_again(directory)}")
             return
     except launch.MemberError as error:
         raise SettingError(f"{error}. To go on where the others were:\n{command_again(directory)}") from None

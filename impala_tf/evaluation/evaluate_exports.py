@@ -3,6 +3,8 @@
 import os
 import pathlib
 import re
+import signal
+import sys
 from typing import Any, NamedTuple
 
 from impala_tf import environments
@@ -10,7 +12,9 @@ from impala_tf.config import Config, SettingError
 from impala_tf.environments import suites
 from impala_tf.evaluation import aggregate, playing, reports, video
 from impala_tf.evaluation.protocols import PROTOCOLS, evaluation_config, tasks_to_play
-from impala_tf.records.logdir import check_export
+from impala_tf.records.exports import check_export, unchecked
+from impala_tf.support import signals
+from impala_tf.support.messages import warn
 from impala_tf.support.startup import import_tensorflow
 
 
@@ -54,8 +58,7 @@ def evaluate(
     output = files.output or _default_output(saved_models, options)
     _check_files(output, files, several=len(saved_models) > 1)
     _check_options(options)
-    for path in saved_models:
-        check_export(path, flag)
+    infos = [check_export(path, flag) for path in saved_models]
     configs = [
         evaluation_config(path, options.env_id, options.protocol, options.trusted_modules) for path in saved_models
     ]
@@ -70,11 +73,20 @@ def evaluate(
     agents = [ExportedAgent(path) for path in saved_models]
     for agent, config, spec in zip(agents, configs, specs, strict=True):
         agent.check_fits(spec, config.env_id)
+    for path, info in zip(saved_models, infos, strict=True):
+        for line in unchecked(path, info, flag):
+            warn(line)
 
     results = []
-    for path, agent, config in zip(saved_models, agents, configs, strict=True):
-        results.append(evaluate_agent(agent, config, options, path))
-        reports.print_result(results[-1])
+    with signals.requests("stopping; the episodes so far follow") as request:
+        for path, agent, config in zip(saved_models, agents, configs, strict=True):
+            results.append(evaluate_agent(agent, config, options, path, request))
+            reports.print_result(results[-1])
+            if request.made:
+                ended = any(result["tasks"] for result in results)
+                what = "short episodes end first, so means of those so far lean to them" if ended else "none has ended"
+                warn(f"stopped early: {what}; {output} was not written")
+                sys.exit(128 + signal.SIGINT)
     aggregated = reports.aggregate_results(results, options.seed) if len(results) > 1 else None
     if aggregated:
         reports.print_aggregate(aggregated)
@@ -88,17 +100,29 @@ def evaluate(
         print(f"one episode as a video: {files.video}")
 
 
-def evaluate_agent(agent: playing.Player, config: Config, options: Options, path: pathlib.Path) -> dict[str, Any]:
-    """Plays one export on its tasks, and returns its `reports.result_of`."""
+def evaluate_agent(
+    agent: playing.Player,
+    config: Config,
+    options: Options,
+    path: pathlib.Path,
+    request: signals.Request = playing.NEVER,
+) -> dict[str, Any]:
+    """Plays one export on its tasks, and returns its `reports.result_of`.
+
+    request: request to stop; tasks of which no episode has ended by then are left out.
+    """
     num_episodes = options.num_episodes or PROTOCOLS[options.protocol].num_episodes
     num_envs = min(playing.NUM_ENVIRONMENTS, num_episodes)
     names = suites.tasks_of(config)
     tasks: dict[str, dict] = {}
     for index in tasks_to_play(config, options.env_id):
         environment = environments.make_vector_environment(config, options.seed, index, num_envs, whole_games=True)
-        episodes = playing.play(agent, environment, num_episodes, options.greedy, options.seed)
+        episodes = playing.play(agent, environment, num_episodes, options.greedy, options.seed, request=request)
         environment.close()
-        tasks[names[index]] = playing.episode_statistics(episodes, options.seed)
+        if len(episodes.returns):
+            tasks[names[index]] = playing.episode_statistics(episodes, options.seed)
+        if request.made:
+            break
     description = dict(
         env_id=options.env_id or config.env_id,
         saved_model=str(path),

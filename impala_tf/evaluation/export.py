@@ -1,6 +1,5 @@
 """Writes an agent as a SavedModel and loads it. Whoever uses it needs plain TensorFlow only, no impala_tf."""
 
-import json
 import pathlib
 import shutil
 from collections.abc import Sequence
@@ -13,13 +12,12 @@ import tensorflow as tf
 from impala_tf.config import SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.evaluation.exported_settings import observation_inputs
+from impala_tf.evaluation.model_ops import ops_lines
 from impala_tf.networks import Agent
-from impala_tf.records.logdir import INFO_FILE
+from impala_tf.records.exports import read_info, write_info
 from impala_tf.spaces import distributions
 from impala_tf.spaces.observation_spaces import leaves, zeros
-from impala_tf.support.messages import one_line
-
-WEIGHTS = "weights"  # The key of the weights' names in INFO_FILE, in the order of `_Export.weights`.
+from impala_tf.support.messages import one_line, warn
 
 
 def input_names(space: gym.Space) -> list[str]:
@@ -92,15 +90,16 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     It is given back as `last_action`; `environment_action` is for the environment's step: for a Box the action within
     its bounds, for a Tuple or Dict one flat vector, for other spaces the same as `action`.
 
-    info: description of the run for `evaluate`, kept beside the model as JSON.
+    info: further fields of `records.exports.ExportInfo`, kept beside the model as JSON.
     """
     # saved_model.save would track a Keras agent; a module of bare variables and functions is all that is needed.
     module = _Export(agent)
     temporary = directory.with_name(directory.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     tf.saved_model.save(module, str(temporary), signatures=module.signatures())
-    info = info | {"observation": input_names(agent.observation_space), WEIGHTS: list(agent.variables_by_part())}
-    (temporary / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n")
+    # The weights' names are in the order of `_Export.weights`.
+    names = dict(observation=input_names(agent.observation_space), weights=list(agent.variables_by_part()))
+    write_info(temporary, info | names)
     shutil.rmtree(directory, ignore_errors=True)
     temporary.replace(directory)
 
@@ -111,7 +110,9 @@ def exported_arrays(directory: pathlib.Path) -> dict[str, np.ndarray]:
     Raises KeyError for an export of a version that did not write the names, and OSError, ValueError or OpError for a
     damaged one.
     """
-    names = json.loads((directory / INFO_FILE).read_text())[WEIGHTS]
+    names = read_info(directory, "init_from").weights
+    if names is None:
+        raise KeyError("weights")
     reader = tf.train.load_checkpoint(str(directory / "variables" / "variables"))
     return {str(name): reader.get_tensor(f"weights/{i}/.ATTRIBUTES/VARIABLE_VALUE") for i, name in enumerate(names)}
 
@@ -121,6 +122,8 @@ class ExportedAgent:
 
     def __init__(self, directory: pathlib.Path):
         try:
+            for line in ops_lines(directory):
+                warn(line)
             self._model = tf.saved_model.load(str(directory))
             self._step = self._model.signatures["step"]
             # Exports of the first version take no seed: each process samples other actions.

@@ -8,10 +8,12 @@ import numpy as np
 import tqdm
 
 from impala_tf.environments import VectorEnvironment
+from impala_tf.support.signals import Request
 from impala_tf.types import EnvOutput
 
 NUM_ENVIRONMENTS = 16  # Episodes are played in so many environments at once.
 NUM_RESAMPLES = 10_000  # The bootstrap draws so many samples.
+NEVER = Request()  # Nobody makes it.
 RESAMPLES_AT_ONCE = 100  # It draws them in blocks of so many: one block would take gigabytes for many episodes.
 
 
@@ -61,6 +63,7 @@ def play(
     seed: int,
     on_row: Callable[[EnvOutput, dict], None] = lambda row, step: None,
     show_progress: bool = True,
+    request: Request = NEVER,
 ) -> Episodes:
     """Plays `num_episodes`, spread over the environments by `quotas`.
 
@@ -68,6 +71,7 @@ def play(
     seed: seed of the sampled actions; the environments have their own.
     on_row: function that gets the row and the player's outputs after each of its steps; its exceptions end the play.
     show_progress: whether a bar is shown on a terminal.
+    request: request that ends the play; then there are fewer episodes, and more of the short ones.
     """
     left = quotas(num_episodes, environment.num_envs)
     returns: list[float] = []
@@ -87,7 +91,7 @@ def play(
             lengths.extend(row.episode_steps[ended].tolist())
             left -= ended
             bar.update(int(ended.sum()))
-            if not left.any():
+            if request.made or not left.any():
                 return Episodes(np.asarray(returns), np.asarray(lengths))
             state = step["core_state"]
             action = step["greedy_action" if greedy else "action"].numpy()

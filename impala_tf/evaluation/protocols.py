@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import suites
 from impala_tf.environments.families import atari
-from impala_tf.evaluation.exported_settings import check_modules, modules_of, training_environment
+from impala_tf.evaluation.exported_settings import check_modules, training_environment
+from impala_tf.support.own_code import modules_in_ids
 
 
 class Protocol(NamedTuple):
@@ -44,7 +45,7 @@ def evaluation_config(
     config = training_environment(saved_model)
     if env_id and env_id not in (config.env_id, *suites.tasks_of(config)):
         config = dataclasses.replace(config, env_id=env_id, vectorization="auto")
-    check_modules(saved_model, config.env_id, modules_of(env_id) | set(trusted_modules))
+    check_modules(saved_model, config.env_id, modules_in_ids(env_id) | set(trusted_modules))
     if protocol != "training" and not all(task.startswith("ALE/") for task in suites.tasks_of(config)):
         raise SettingError(f"--protocol={protocol}: is for ALE ids; the agent plays {config.env_id}")
     changes = PROTOCOLS[protocol].settings

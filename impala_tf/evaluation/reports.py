@@ -21,8 +21,8 @@ def result_of(description: dict[str, Any], tasks: dict[str, dict]) -> dict[str, 
         normalised = suites.normalised(task, statistics["mean"])
         if not np.isnan(normalised):
             statistics["normalised"] = normalised
-    if len(tasks) == 1:
-        summary = next(iter(tasks.values()))
+    if len(tasks) < 2:  # There is none if the evaluation was stopped before an episode had ended.
+        summary = next(iter(tasks.values()), {})
     else:
         scores = suites.summarise({task: statistics["mean"] for task, statistics in tasks.items()})._asdict()
         summary = {f"normalised_{name}": score for name, score in scores.items() if not np.isnan(score)}

@@ -13,10 +13,12 @@ from impala_tf.config import Config, SettingError
 from impala_tf.environments import EnvironmentSpec
 from impala_tf.environments.environment_spec import spec_of_task
 from impala_tf.evaluation.export import ExportedAgent
-from impala_tf.evaluation.exported_settings import read_info, training_environment
+from impala_tf.evaluation.exported_settings import training_environment
 from impala_tf.networks.agent import merge_rows
+from impala_tf.records.exports import read_info, unchecked
 from impala_tf.records.logdir import teacher_exports
 from impala_tf.spaces.observation_spaces import leaves, zeros
+from impala_tf.support.messages import warn
 from impala_tf.types import LossInputs
 
 
@@ -44,6 +46,8 @@ def teacher_terms(config: Config, spec: EnvironmentSpec) -> tuple[Distillation, 
 
 def _load(config: Config, spec: EnvironmentSpec, path: pathlib.Path, index: int | None) -> ExportedAgent:
     """Loads the teacher of a task, by its index, or that of all (None). Raises SettingError if it does not fit."""
+    for line in unchecked(path, read_info(path, "teacher"), "teacher"):
+        warn(line)
     teacher = ExportedAgent(path)
     if teacher.state_size:
         raise SettingError("has a core, whose state at an unroll's beginning nobody knows; give one without")
@@ -63,7 +67,7 @@ def _check_units(config: Config, path: pathlib.Path) -> None:
     """Raises SettingError when a Box's parameters mean another distribution to the teacher than to the policy."""
     units = dict(
         action_bounds=training_environment(path).action_bounds,
-        action_scale_init=read_info(path).get("action_scale_init"),
+        action_scale_init=read_info(path, "teacher").action_scale_init,
     )
     wrong = [f"--{name}={value}" for name, value in units.items() if value != getattr(config, name)]
     if wrong:

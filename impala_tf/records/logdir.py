@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 
 from impala_tf.config import Config, SettingError, differences, learning_rate_change, to_flag_lines
 from impala_tf.records.checkpoints import Checkpoints
+from impala_tf.records.exports import MODEL, check_export
 from impala_tf.records.files import write_text
 from impala_tf.records.tables import TABLES
+from impala_tf.support.flag_files import Argument
 
 try:
     import fcntl
@@ -23,7 +25,6 @@ SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
-INFO_FILE = "impala_tf.json"  # It lies beside saved_model.pb and says what `evaluate` wants to know.
 BEST_MODEL = "best_model"
 FAILURE = "environment_failure.txt"  # The traceback of the environment that ended the run.
 
@@ -80,6 +81,11 @@ class LogDir:
             change = learning_rate_change(config, saved, environment_frames)
             text = f"{', '.join(others)}; {change}" if change else ", ".join(others)
             warn(f"{self.path} goes on with other settings than it had: {text}")
+
+    def has_changed(self, config: Config) -> bool:
+        """Returns whether the settings differ from those of the run that is there, but for its budget."""
+        changes = [text for network in (True, False) for text in differences(config, self._saved_settings(), network)]
+        return any(not text.startswith("--total_environment_frames=") for text in changes)
 
     def _check_writable(self) -> None:
         try:
@@ -139,6 +145,19 @@ class LogDir:
         write_text(self.path / SETTINGS, "\n".join(to_flag_lines(config)) + "\n")
 
 
+def saved_arguments(logdir: str) -> list[Argument]:
+    """Returns the lines of settings.flags of a log directory from whose checkpoint a run can go on; else nothing."""
+    path = pathlib.Path(logdir)
+    if not logdir or not Checkpoints(path / CHECKPOINTS, keep=1).paths():
+        return []
+    try:
+        lines = (path / SETTINGS).read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    arguments = [Argument(line.strip(), f"{path / SETTINGS} line {number}") for number, line in enumerate(lines, 1)]
+    return [argument for argument in arguments if argument.text]
+
+
 def find_start(init_from: str) -> pathlib.Path:
     """Returns the checkpoint, or the directory of the export, that --init_from means.
 
@@ -150,7 +169,7 @@ def find_start(init_from: str) -> pathlib.Path:
     checkpoints = Checkpoints(path / CHECKPOINTS, keep=1).paths()
     if checkpoints:
         return checkpoints[-1]
-    if (path / "saved_model.pb").is_file():
+    if (path / MODEL).is_file():
         check_export(path, "init_from")
         return path
     what = "has no weights" if path.exists() else "does not exist"
@@ -166,15 +185,6 @@ def teacher_exports(teacher: str) -> list[pathlib.Path]:
     for path in paths:
         check_export(path, "teacher")
     return paths
-
-
-def check_export(directory: pathlib.Path, flag: str) -> None:
-    """Raises SettingError, naming the flag, when the directory holds no export of impala_tf."""
-    if not (directory / "saved_model.pb").is_file() or not (directory / INFO_FILE).is_file():
-        raise SettingError(
-            f"--{flag}: {directory} is not an export of impala_tf (needs saved_model.pb and {INFO_FILE}); "
-            "give the saved_model directory in a run's log directory"
-        )
 
 
 def _new_directory(env_id: str) -> pathlib.Path:

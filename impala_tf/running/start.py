@@ -10,6 +10,7 @@ from impala_tf.evaluation.export import exported_arrays
 from impala_tf.learning.state import arrays_by_part
 from impala_tf.networks import Agent
 from impala_tf.networks.parts import take
+from impala_tf.records.exports import read_info, unchecked
 from impala_tf.records.files import DamagedFileError, read_npz
 from impala_tf.settings.transfer import parts_in
 from impala_tf.support.messages import one_line, warn
@@ -23,6 +24,9 @@ def take_weights(config: Config, agent: Agent, start: pathlib.Path | None) -> No
     """
     if start is None:
         return
+    if start.is_dir():
+        for line in unchecked(start, read_info(start, "init_from"), "init_from"):
+            warn(line)
     taken = take(agent.variables_by_part(), read(config.init_from, start), parts_in(config.init_parts))
     if not taken.fitted:
         raise SettingError(
@@ -39,6 +43,8 @@ def read(init_from: str, start: pathlib.Path) -> dict[str, np.ndarray]:
         if not all(name.isprintable() for name in arrays):  # Such text could control the terminal.
             raise ValueError("its names are not printable text")
         return arrays
+    except SettingError:
+        raise
     except KeyError as error:
         raise SettingError(
             f"--init_from={init_from}: {start} has no {one_line(error)}, as those of earlier versions; give one that "

@@ -5,7 +5,6 @@ import functools
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +16,7 @@ from impala_tf.learning.cluster import ALONE, Learners
 from impala_tf.records import bottleneck
 from impala_tf.records.logdir import BEST_MODEL, FAILURE, SAVED_MODEL, LogDir
 from impala_tf.records.profile import Profile
+from impala_tf.records.summary import Summary, write_summary
 from impala_tf.running import architectures, followers
 from impala_tf.running.actors import rows_per_call
 from impala_tf.running.run import Run, save
@@ -24,29 +24,11 @@ from impala_tf.running.wiring import connect
 from impala_tf.support import signals
 from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import number, warn
+from impala_tf.support.named_by_files import go_on
 from impala_tf.support.threads import Closed
 
 JOIN_SECS = 20.0  # The threads may take so long to finish the unrolls and the update in hand.
 POLL_SECS = 0.1  # The main thread checks for signals so often.
-
-
-class Summary(NamedTuple):
-    """A summary says how a run ended.
-
-    environment_frames, updates, episodes: counts, including those before the run was resumed.
-    mean_return: mean return of the last 100 episodes.
-    seconds: duration of the training, without start-up and export.
-    bottleneck: text that says where the time went.
-    logdir: log directory of the run.
-    """
-
-    environment_frames: int
-    updates: int
-    episodes: int
-    mean_return: float
-    seconds: float
-    bottleneck: str
-    logdir: LogDir
 
 
 def supervise(run: Run, request: signals.Request) -> None:
@@ -142,6 +124,8 @@ def train(
             logdir,
         )
         finish(run, summary, request)
+        if run.is_chief:
+            write_summary(summary)
         if learners.size > 1 and not run.going:  # Otherwise they do not end by agreement.
             followers.wait_for_chief(learners)
     return summary
@@ -175,6 +159,8 @@ def finish(run: Run, summary: Summary, request: signals.Request) -> None:
                 warn(f"after the error: {type(error).__name__}: {error}")
             errors.append(error)
     if errors:
+        if run.is_chief and run.checkpoints.paths():
+            warn(go_on(run.config, run.logdir.path, run.learner.environment_frames))
         raise errors[0]
 
 

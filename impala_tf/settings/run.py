@@ -21,6 +21,11 @@ class RunSettings:
     logdir: str = setting(
         "", "Log directory; empty: a new one, runs/ENVIRONMENT-DATE; one with a checkpoint: resume.", roles=(COMMON,)
     )
+    trust_modules: str = setting(
+        "",
+        "Modules that may be imported although a file names them and not the command line, with commas between them "
+        "(docs/security.md).",
+    )
     seed: int = setting(
         1, "Seeds weights, action sampling and every environment.", bounds=between(0, MAX_SEED), roles=(COMMON,)
     )

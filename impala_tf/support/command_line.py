@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
@@ -13,9 +12,10 @@ from impala_tf import config as config_lib
 from impala_tf.config import Config, SettingError
 from impala_tf.settings.removed import REMOVED
 from impala_tf.settings.setting import as_text
-from impala_tf.support import flag_files, help_text
+from impala_tf.support import flag_files, help_text, named_by_files, process
 from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import one_line, warn
+from impala_tf.support.own_code import trusted_modules
 
 USAGE_ERROR = 2
 ENVIRONMENT_ERROR = 1
@@ -86,14 +86,21 @@ def _as_ints(name: str) -> tuple[int, ...]:
         raise SettingError(f"--{name}={','.join(given)}: must be whole numbers with commas between them") from None
 
 
-def run_main(main: Callable[[], None], usage: str | None, groups: Sequence[type] = ()) -> None:
+def run_main(
+    main: Callable[[], None],
+    usage: str | None,
+    groups: Sequence[type] = (),
+    saved_arguments: Callable[[str], list[flag_files.Argument]] | None = None,
+) -> None:
     """Parses the flags and calls main. A user's mistake ends with one line on stderr and exit code 2.
 
     An environment that fails ends it with one line and exit code 1, with --debug by the exception itself.
 
     usage: text that --help shows above the flags.
     groups: settings classes whose flags --help shows, beside those that the main itself defines.
+    saved_arguments: function that returns the flags of the run in a --logdir, which count where no other is given.
     """
+    process.begin()
 
     flags.DEFINE_boolean("debug", False, "Show the whole traceback of an environment's error.", allow_override=True)
 
@@ -102,7 +109,7 @@ def run_main(main: Callable[[], None], usage: str | None, groups: Sequence[type]
         for name, short_name, everything in (("help", "?", False), ("helpshort", "h", False), ("helpfull", None, True)):
             text_of = functools.partial(_help, usage or "", groups, everything)
             flags.DEFINE_flag(_HelpFlag(name, short_name, text_of))
-        return parse(argv)
+        return parse(argv, saved_arguments)
 
     def guarded(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # TensorFlow's Python side logs through absl.
@@ -121,17 +128,53 @@ def run_main(main: Callable[[], None], usage: str | None, groups: Sequence[type]
     app.run(guarded, flags_parser=parse_or_help)
 
 
-def parse(argv: Sequence[str]) -> list[str]:
+def parse(argv: Sequence[str], saved_arguments: Callable[[str], list[flag_files.Argument]] | None = None) -> list[str]:
     """Sets absl's flags from the arguments after argv[0] and from flag files. Returns argv[0] and all others.
+
+    saved_arguments: see `run_main`; a test of the run has its own flags only.
 
     Ends the program with one line and exit code 2 when a flag or a flag file is wrong.
     """
     arguments: list[flag_files.Argument] = []
     try:
         arguments = flag_files.expand(argv[1:], _needs_value)
-        return flags.FLAGS([argv[0], *(argument.text for argument in arguments)])
+        if saved_arguments and _given(arguments, "mode") != "test":
+            arguments = _usable(saved_arguments(_given(arguments, "logdir"))) + arguments
+        left = flags.FLAGS([argv[0], *(argument.text for argument in arguments)])
+        if named_by_files.TRUST in flags.FLAGS:
+            named_by_files.check(arguments, trusted_modules(str(flags.FLAGS[named_by_files.TRUST].value)))
+        return left
     except (flags.Error, ValueError) as error:  # absl raises ValueError for --noflag=value.
         _fail(_explain(error, arguments))
+
+
+def _given(arguments: Sequence[flag_files.Argument], name: str) -> str:
+    """Returns the value of a flag, as it is given last; an empty one if it is not given."""
+    found = ""
+    for index, argument in enumerate(arguments):
+        if argument.name == name:
+            following = arguments[index + 1].text if index + 1 < len(arguments) else ""
+            found = argument.text.partition("=")[2] if "=" in argument.text else following
+    return found
+
+
+def _usable(saved: list[flag_files.Argument]) -> list[flag_files.Argument]:
+    """Returns the arguments that set a setting of this version; says in one line that there are others."""
+    known = {field.name for field in config_lib.fields()} | set(REMOVED)
+
+    def is_right(argument: flag_files.Argument) -> bool:
+        if not argument.text.startswith("--") or "=" not in argument.text or argument.name not in known:
+            return False
+        try:
+            flags.FLAGS[argument.name].parser.parse(argument.text.partition("=")[2])
+        except ValueError:
+            return False
+        return True
+
+    wrong = [argument for argument in saved if not is_right(argument) and not argument.text.startswith("#")]
+    if wrong:
+        warn(f"{wrong[0].place}: {wrong[0].text[:60]}: no flag of this version; {len(wrong)} such lines are not used")
+    return [argument for argument in saved if is_right(argument)]
 
 
 def _needs_value(name: str) -> bool:
@@ -163,10 +206,7 @@ class _HelpFlag(flags.BooleanFlag):
     def parse(self, argument: Any) -> None:
         super().parse(argument)
         if self.value:
-            try:
-                print(self._text_of(), flush=True)
-            except BrokenPipeError:  # `head` closes the pipe early; Python writes once more when it ends.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print(self._text_of(), flush=True)
             sys.exit(0)
 
 

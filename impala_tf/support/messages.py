@@ -16,8 +16,12 @@ LONGEST = 300  # A message has at most so many characters of an error's text.
 
 
 def warn(line: str) -> None:
-    """Prints a line on stderr, above the progress bar if there is one."""
-    tqdm.tqdm.write(f"impala_tf: {line}", file=sys.stderr)
+    """Prints a line on stderr, above the progress bar if there is one.
+
+    Characters that could control the terminal are escaped: what a line quotes may come from a stranger's file.
+    """
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    tqdm.tqdm.write(f"impala_tf: {shown}", file=sys.stderr)
 
 
 def one_line(value: object) -> str:

@@ -29,11 +29,15 @@ def ending_with_others() -> Iterator[None]:
         yield
     except LearnersLost as error:
         warn(str(error))
-        # These are environments with processes of their own, which nobody else would end.
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                child.kill()
+        kill_children()
         _end(LOST)
+
+
+def kill_children() -> None:
+    """Ends all processes that this one has started: environments and actors, which nobody else would end."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from impala_tf.support import working_directory
+
 # TensorFlow's C++ side prints these before its own log level applies: information, and the lack of a GPU driver.
 _NOISE = (
     r"I\d{4} \d\d:\d\d:|WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
@@ -27,7 +29,9 @@ def _filtered_stderr() -> Iterator[None]:
     """Sends this process's stderr through a filter, whose own process survives a crash of this one."""
     sys.stderr.flush()
     real = os.dup(2)
-    filtering = subprocess.Popen([sys.executable, "-ISc", _FILTER], stdin=subprocess.PIPE, stderr=real)
+    filtering = subprocess.Popen(  # Ctrl-C, which goes to all processes of a terminal's session, is not for it.
+        [sys.executable, "-ISc", _FILTER], stdin=subprocess.PIPE, stderr=real, start_new_session=True
+    )
     assert filtering.stdin is not None
     os.dup2(filtering.stdin.fileno(), 2)
     filtering.stdin.close()
@@ -45,6 +49,7 @@ def import_own(module: str) -> Any:
     """Imports a module of the user, which may import TensorFlow."""
     if module in sys.modules:
         return sys.modules[module]
+    working_directory.find_named(module)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _filtered_stderr():
         return importlib.import_module(module)

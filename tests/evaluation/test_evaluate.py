@@ -16,6 +16,7 @@ from impala_tf.environments import make_vector_environment
 from impala_tf.evaluation import aggregate, evaluate_exports, evaluator, playing, protocols, video
 from impala_tf.records.best_weights import BEST
 from tests.support.environments import COUNTING
+from tests.support.exports import change_info
 from tests.support.runs import run
 
 PONG = dict(env_id="ALE/Pong-v5", num_action_repeats=4, network="shallow", separate_value_network=False)
@@ -130,23 +131,17 @@ def test_protocols_of_atari(pong, export, tmp_path):
     assert (paper.noop_max, paper.sticky_actions, paper.max_episode_frames) == (30, 0, 108_000)
     machado = protocols.evaluation_config(pong, "", "machado")
     assert (machado.noop_max, machado.sticky_actions, machado.max_episode_frames) == (0, 0.25, 18_000)
-    both = json.loads((pong / "impala_tf.json").read_text())
-    both["environment"]["env_id"] = "atari57"
-    (tmp_path / "impala_tf.json").write_text(json.dumps(both))
+    shutil.copytree(pong, tmp_path, dirs_exist_ok=True)
+    change_info(tmp_path, lambda info: info["environment"].update(env_id="atari57"))
     assert protocols.evaluation_config(tmp_path, "", "machado").noop_max == 0, "of a suite, too"
     training = protocols.evaluation_config(pong, "")
     assert (training.noop_max, training.num_action_repeats) == (5, 4)
     assert protocols.PROTOCOLS["paper"].num_episodes == 200
     with pytest.raises(SettingError, match="--protocol=paper: is for ALE ids; the agent plays CartPole-v1"):
         protocols.evaluation_config(export, "", "paper")
-    info = pong / "impala_tf.json"
-    content = info.read_text()
-    info.write_text(content.replace('"full_action_set": true', '"full_action_set": false'))
-    try:
-        with pytest.raises(SettingError, match=r"--protocol=machado: needs an agent .* --full_action_set"):
-            protocols.evaluation_config(pong, "", "machado")
-    finally:
-        info.write_text(content)
+    change_info(tmp_path, lambda info: info["environment"].update(env_id="ALE/Pong-v5", full_action_set=False))
+    with pytest.raises(SettingError, match=r"--protocol=machado: needs an agent .* --full_action_set"):
+        protocols.evaluation_config(tmp_path, "", "machado")
     with pytest.raises(SettingError, match="--protocol=papr: must be one of training, paper, machado"):
         evaluate_exports.evaluate([pong], evaluate_exports.Options(protocol="papr"))
 
@@ -238,9 +233,7 @@ def test_evaluation_during_training_keeps_the_best(tmp_path, monkeypatch):
 def test_exports_that_cannot_be_taken_together_are_not_played(export, tmp_path, monkeypatch):
     other = tmp_path / "other"
     shutil.copytree(export, other)
-    info = json.loads((other / "impala_tf.json").read_text())
-    info["environment"]["env_id"] = "CartPole-v0"
-    (other / "impala_tf.json").write_text(json.dumps(info))
+    change_info(other, lambda info: info["environment"].update(env_id="CartPole-v0"))
     monkeypatch.setattr(playing, "play", None)
     with pytest.raises(SettingError, match="the same number of runs of each task; given: 2 of CartPole-v1, 1 of Cart"):
         evaluate_exports.evaluate(

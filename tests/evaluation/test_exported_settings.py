@@ -55,9 +55,9 @@ def test_no_module_that_an_export_names_is_imported(stranger, settings, env_id, 
     assert not (tmp_path / "EVIL").exists()
 
 
-def test_the_message_names_the_module_and_how_to_allow_it(stranger):
+def test_the_message_names_the_module_and_how_to_allow_it(stranger, tmp_path):
     directory = stranger(dict(env_id="pong.saved_model.evil:X-v0"))
-    message = r"code of the module pong.saved_model.evil; if .* name it: --env_id=pong.saved_model.evil:X-v0$"
+    message = rf"module pong.saved_model.evil \({tmp_path}/pong\); if .* add --trust_modules=pong.saved_model.evil$"
     with pytest.raises(SettingError, match=message):
         evaluate_exports.evaluate([directory], Options(1))
 
@@ -74,7 +74,7 @@ def test_a_module_that_the_user_names_is_imported(stranger, named, tmp_path):
 
 def test_naming_one_of_two_modules_does_not_allow_the_other(stranger):
     directory = stranger(dict(env_id="one:A,two:B"))
-    with pytest.raises(SettingError, match=r"code of the module two; .*--env_id=one:A,two:B"):
+    with pytest.raises(SettingError, match=r"code of the module two \(not installed\); .* add --trust_modules=two$"):
         protocols.evaluation_config(directory, "one:A")
     assert protocols.evaluation_config(directory, "one:A,two:B").env_id == "one:A,two:B"
 

@@ -10,7 +10,7 @@ from impala_tf.config import Config
 from impala_tf.evaluation.agent_player import AgentPlayer
 from impala_tf.evaluation.export import ExportedAgent, export
 from impala_tf.networks import make_agent
-from impala_tf.records.logdir import INFO_FILE
+from impala_tf.records.exports import INFO_FILE
 
 OBSERVATION = gym.spaces.Box(-1, 1, (4,), np.float32)
 

@@ -1,6 +1,5 @@
 """A new run starts from another's weights: from a checkpoint, a log directory or an export."""
 
-import json
 import re
 
 import gymnasium as gym
@@ -13,6 +12,7 @@ from impala_tf.networks import make_agent
 from impala_tf.records.files import write_npz
 from impala_tf.records.logdir import LogDir
 from impala_tf.running.start import take_weights
+from tests.support.exports import change_info
 from tests.support.runs import learned, run
 
 OBSERVATION, ACTIONS = gym.spaces.Box(-1, 1, (3,), np.float32), gym.spaces.Discrete(2)
@@ -78,9 +78,7 @@ def test_a_checkpoint_that_does_not_do_is_refused(tmp_path, arrays, message):
 def test_an_export_of_before_is_refused(tmp_path):
     path = tmp_path / "saved_model"
     export(agent(), path, {})
-    info = json.loads((path / "impala_tf.json").read_text())
-    del info["weights"]
-    (path / "impala_tf.json").write_text(json.dumps(info))
+    change_info(path, lambda info: info.pop("weights"))
     with pytest.raises(SettingError, match="has no 'weights', as those of earlier versions"):
         take_weights(Config(init_from=str(path)), agent(), path)
     (path / "impala_tf.json").unlink()
