@@ -1,4 +1,4 @@
-"""CartPole that raises, dies or hangs now and then. Importing this registers `faulty/CartPole-v1` and `sound/...`."""
+"""CartPole that raises, dies or hangs now and then. Importing this registers KIND/CartPole-v1 for each of `KINDS`."""
 
 import os
 import time
@@ -7,7 +7,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
-RAISES, DIES, HANGS = 0.005, 0.005, 0.001  # Probabilities that an episode is to end so.
+# Probabilities that an episode is to end so: 1 % crash and 0.1 % hang, and ten times as many.
+KINDS = {
+    "sound": {},
+    "faulty": dict(raises=0.005, dies=0.005, hangs=0.001),
+    "faulty10": dict(raises=0.05, dies=0.05, hangs=0.01),
+}
 
 
 class FaultyCartPole(CartPoleEnv):
@@ -45,11 +50,6 @@ class FaultyCartPole(CartPoleEnv):
             time.sleep(10**6)
 
 
-if "faulty/CartPole-v1" not in gym.registry:
-    gym.register(
-        "faulty/CartPole-v1",
-        FaultyCartPole,
-        max_episode_steps=500,
-        kwargs=dict(raises=RAISES, dies=DIES, hangs=HANGS),
-    )
-    gym.register("sound/CartPole-v1", FaultyCartPole, max_episode_steps=500)
+for name, probabilities in KINDS.items():
+    if f"{name}/CartPole-v1" not in gym.registry:
+        gym.register(f"{name}/CartPole-v1", FaultyCartPole, max_episode_steps=500, kwargs=probabilities)

@@ -2,8 +2,8 @@
 
   python scripts/prove_restarts.py
 
-Of the episodes 1 % are chosen to crash (half raise, half end their process) and 0.1 % to hang
-(scripts/faulty_environments.py), and one process is killed from outside. A run stops when the mean return of 100
+Of the episodes 1 % are chosen to crash (half raise, half end their process) and 0.1 % to hang, in other runs 10 % and
+1 % (scripts/faulty_environments.py), and one process is killed from outside. A run stops when the mean return of 100
 episodes is 475, or at the end of its budget. Writes docs/results/restarts.csv: a row for each run, with the frames
 until then and what was counted.
 """
@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import psutil
+from faulty_environments import KINDS
 from reproducing import RESULTS, ROOT, read, write
 
 SOLVED = 475.0  # Mean return of 100 episodes (gymnasium's threshold of CartPole-v1).
@@ -55,7 +56,7 @@ def watch(training: subprocess.Popen, logdir: pathlib.Path, kills: bool) -> tupl
 
 
 def run(kind: str, seed: int) -> dict:
-    """Trains one seed. kind: faulty or sound."""
+    """Trains one seed. kind: one of KINDS."""
     with tempfile.TemporaryDirectory() as directory:
         logdir = pathlib.Path(directory)
         flags = [*FLAGS, f"--env_id=scripts.faulty_environments:{kind}/CartPole-v1", f"--seed={seed}"]
@@ -63,7 +64,7 @@ def run(kind: str, seed: int) -> dict:
         load = os.getloadavg()[0]
         training = subprocess.Popen(command, cwd=ROOT)
         try:
-            killed, frames = watch(training, logdir, kills=kind == "faulty")
+            killed, frames = watch(training, logdir, kills=kind != "sound")
         finally:
             training.kill()
         last = read(logdir / "metrics.csv")[-1]
@@ -88,7 +89,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for seed in range(1, arguments.seeds + 1):
-        for kind in ("sound", "faulty"):  # By turns, so that both have the same machine.
+        for kind in KINDS:  # By turns, so that both have the same machine.
             rows.append(run(kind, seed))
             print(rows[-1], flush=True)
             write(arguments.output, rows)

@@ -10,6 +10,8 @@ from impala_tf.spaces import masks, observation_spaces
 from impala_tf.spaces.observation_spaces import ACTION_MASK
 from impala_tf.support.messages import one_line
 
+# Most values are of these types, which are asked for first, since it takes the least time.
+_NUMBERS, _BOOLS = (float, int, np.floating, np.integer), (bool, np.bool_)
 RESET, STEP = ("observation", "info"), ("observation", "reward", "terminated", "truncated", "info")
 
 
@@ -25,7 +27,7 @@ class Checks:
         self.prefix = f"--env_id={env_id}"
         self._space = env.observation_space
         is_array = isinstance(self._space, gym.spaces.Box)
-        self._form = (self._space.shape, self._space.dtype) if is_array else None
+        self._shape, self._dtype = (self._space.shape, self._space.dtype) if is_array else (None, "that of no array")
         # A mask that `info` has from the first reset on is a part of the observation, see action_masks.py.
         self._has_no_mask = masks.mask_size(env.action_space) > 0 and not observation_spaces.has_mask(self._space)
 
@@ -37,14 +39,17 @@ class Checks:
 
     def step(self, emitted: Any) -> tuple[Any, Any, Any, Any, dict]:
         """Returns (observation, reward, terminated, truncated, info)."""
-        self._check_number("step", emitted, STEP)
+        if type(emitted) is not tuple or len(emitted) != len(STEP):
+            self._check_number("step", emitted, STEP)
         observation, reward, terminated, truncated, info = emitted
-        self._check_observation("step", observation)
-        if type(reward) is not float and not _is_number(reward):
+        # numpy has one object for each dtype of numbers, so this is the way that most observations go.
+        if getattr(observation, "dtype", None) is not self._dtype or observation.shape != self._shape:
+            self._check_observation("step", observation)
+        if not isinstance(reward, _NUMBERS) and not _is_number(reward):
             raise SettingError(f"{self.prefix}: the reward of its step {_said(reward)}; must be one number")
-        if type(terminated) is not bool and not _is_bool(terminated):
+        if not isinstance(terminated, _BOOLS) and not _is_bool(terminated):
             raise SettingError(f"{self.prefix}: terminated of its step {_said(terminated)}; must be True or False")
-        if type(truncated) is not bool and not _is_bool(truncated):
+        if not isinstance(truncated, _BOOLS) and not _is_bool(truncated):
             raise SettingError(f"{self.prefix}: truncated of its step {_said(truncated)}; must be True or False")
         if self._has_no_mask and ACTION_MASK in info:
             raise SettingError(
@@ -60,8 +65,6 @@ class Checks:
             raise SettingError(f"{self.prefix}: its {method} returned {given}; must be {', '.join(names)}")
 
     def _check_observation(self, method: str, observation: Any) -> None:
-        if type(observation) is np.ndarray and (observation.shape, observation.dtype) == self._form:
-            return
         words = observation_spaces.misfit(self._space, observation)
         if words:
             raise SettingError(

@@ -59,6 +59,16 @@ def test_what_is_taken(emitted):
     assert step(**emitted) == tuple((GOOD | emitted).values())
 
 
+class Parts(Emitter):
+    observation_space = gym.spaces.Dict(number=gym.spaces.Discrete(3))
+
+
+def test_parts_are_looked_at():
+    assert step(Parts, observation={"number": 2})[0] == {"number": 2}
+    with pytest.raises(SettingError, match=r"its part 'number' has shape \(1,\), not \(\)"):
+        step(Parts, observation={"number": np.zeros(1, int)})
+
+
 def test_a_mask_for_actions_that_none_can_be_for_is_no_mistake():
     step(Boxes, info={"action_mask": 1})
 

@@ -86,7 +86,7 @@ def test_the_processes_end_with_the_main_one_also_when_an_environment_hangs():
     main, processes = start(lambda program: [sys.executable, "-c", program], env_id=HANGING, num_envs=1)
     time.sleep(0.5)  # The program may be late, and then the environment does not hang yet; it ends all the same.
     main.kill()
-    main.communicate()
+    main.wait()  # Its output ends only with the processes.
     _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive
 
