@@ -27,7 +27,8 @@ class Checks:
         self.prefix = f"--env_id={env_id}"
         self._space = env.observation_space
         is_array = isinstance(self._space, gym.spaces.Box)
-        self._shape, self._dtype = (self._space.shape, self._space.dtype) if is_array else (None, "that of no array")
+        self._shape: Any = self._space.shape if is_array else None
+        self._dtype: Any = self._space.dtype if is_array else "that of no array"
         # A mask that `info` has from the first reset on is a part of the observation, see action_masks.py.
         self._has_no_mask = masks.mask_size(env.action_space) > 0 and not observation_spaces.has_mask(self._space)
 
