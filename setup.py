@@ -42,6 +42,6 @@ setuptools.setup(
         "ray": ["ray[train,tune]>=2.60,<3"],
         "profile": ["xprof>=2.20"],
         "video": ["gymnasium[classic-control]>=1.1", "imageio>=2.31", "imageio-ffmpeg>=0.5", "pillow>=10"],
-        "dev": ["mypy>=1.11", "pytest>=9", "pytest-xdist>=3.6", "ruff>=0.6"],
+        "dev": ["hypothesis>=6.100", "mypy>=1.11", "pytest>=9", "pytest-xdist>=3.6", "ruff>=0.6"],
     },
 )

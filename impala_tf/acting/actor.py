@@ -49,7 +49,7 @@ class Actor(BaseActor):
         last_action, core_state = (np.asarray(x) for x in self._policy_inputs[-2:])
         self._writer.write_start(last_action, core_state, policy_version, self._actors, environment.tasks)
         self._writer.write_row(0, self._row)
-        outputs = self._act(flat_weights, self._policy_inputs, self._actors)
+        outputs = self._act(policy_version, flat_weights, self._policy_inputs, self._actors)
         num_inputs = len(self._policy_inputs)
         self._policy_inputs = outputs[:num_inputs]
         return tf.nest.pack_sequence_as(self.spec.leaves, outputs[num_inputs:])

@@ -8,6 +8,7 @@ import tensorflow as tf
 from impala_tf.acting.acting_graph import ActingGraph
 from impala_tf.acting.seeds import row_seeds
 from impala_tf.networks import Agent
+from impala_tf.support.diverged import Diverged
 from impala_tf.types import EnvOutput, Unroll
 
 
@@ -49,11 +50,17 @@ class BaseActor:
     def close(self) -> None:
         self._environment.close()
 
-    def _act(self, flat_weights: tf.Tensor, inputs: list, actors: np.ndarray) -> list[tf.Tensor]:
-        """Runs the graph from the row whose policy inputs are given. actors: [R], the actor of each environment."""
+    def _act(self, policy_version: int, flat_weights: tf.Tensor, inputs: list, actors: np.ndarray) -> list[tf.Tensor]:
+        """Runs the graph from the row whose policy inputs are given. actors: [R], the actor of each environment.
+
+        Raises Diverged when the weights make an action that is no action.
+        """
         seeds = row_seeds(self._seed, self.index, self.num_graph_calls, self.spec.unroll_length)
         behaviour = self.graph.policy.behaviour.inputs(actors)
-        outputs = self.graph.act(self.index, flat_weights, seeds, behaviour, inputs)
+        try:
+            outputs = self.graph.act(self.index, flat_weights, seeds, behaviour, inputs)
+        except Diverged as error:
+            raise Diverged(f"with the weights of update {policy_version} {error}") from error
         self.num_graph_calls += 1
         return outputs
 

@@ -39,7 +39,8 @@ class PartialActor(BaseActor):
         self.environment_secs = 0.0
         if not len(self._ready):
             self._policy_inputs = self._take_row(*self._environment.reset())
-        self._policy_inputs = self._act(flat_weights, self._policy_inputs, np.full(len(self._ready), self.index))
+        actors = np.full(len(self._ready), self.index)
+        self._policy_inputs = self._act(policy_version, flat_weights, self._policy_inputs, actors)
         none = tf.nest.map_structure(lambda leaf: leaf[:0], self._writer.unroll)
         return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), none, *self._finished)
 

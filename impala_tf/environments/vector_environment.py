@@ -42,7 +42,7 @@ class VectorEnvironment:
     def step(self, actions: np.ndarray) -> EnvOutput:
         """Takes actions [B, ...]; those of environments whose last row ended an episode are ignored.
 
-        Raises RuntimeError when an action is not in the action space, EnvironmentFailure when an environment fails for
+        Raises Diverged when an action is not in the action space, EnvironmentFailure when an environment fails for
         good, and SettingError when it emits what none may emit.
         """
         actions = self._task.to_environment(actions)

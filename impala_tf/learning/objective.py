@@ -8,6 +8,7 @@ import tensorflow as tf
 from impala_tf.algorithms.transitions import last_actions
 from impala_tf.config import SettingError
 from impala_tf.interfaces import Algorithm, Motivation, Term
+from impala_tf.learning import finite
 from impala_tf.networks import Agent
 from impala_tf.support.messages import with_place
 from impala_tf.types import LossCosts, LossInputs, Marks, NetworkOutputs, Unroll
@@ -21,6 +22,7 @@ class Evaluated(NamedTuple):
     advantage_tm1: [T, B] float32, the algorithm's advantages.
     vs_tm1: [T, B] float32, the algorithm's targets of the baseline; None for one without them.
     motivation_gradients: gradient of the total to each of the motivation's variables.
+    batch_marks: [len(finite.BATCH)] float32, what is not finite in the batch, see `finite.batch_marks`.
     """
 
     metrics: list[tf.Tensor]
@@ -28,6 +30,7 @@ class Evaluated(NamedTuple):
     advantage_tm1: tf.Tensor
     vs_tm1: tf.Tensor | None
     motivation_gradients: list[tf.Tensor]
+    batch_marks: tf.Tensor
 
 
 class Objective:
@@ -36,6 +39,7 @@ class Objective:
     shape_rewards: function of the same name of `impala_tf.train`; None leaves rewards as they are.
     motivation: motivation that gives intrinsic rewards; None means that there are none.
 
+    agent: the agent.
     metric_names: names of the metrics, of which the first is the total.
     """
 
@@ -50,7 +54,7 @@ class Objective:
         self.algorithm = algorithm
         self._motivation = motivation
         self._shape_rewards = shape_rewards
-        self._agent = agent
+        self.agent = agent
         self._terms = (*terms, motivation) if motivation else tuple(terms)
         self._parts: tuple[Algorithm | Term, ...] = (algorithm, *self._terms)
         self.metric_names = ("total", *(name for part in self._parts for name in part.metric_names))
@@ -71,14 +75,14 @@ class Objective:
         with tf.GradientTape() as tape:
             inputs = self._inputs(batch, marks, costs, target_weights)
             loss = self.algorithm.loss(inputs)
-            if loss.vs_tm1 is None and self._agent.has_value_statistics:
+            if loss.vs_tm1 is None and self.agent.has_value_statistics:
                 name = type(self.algorithm).__name__
                 raise SettingError(
                     f"--popart=true: {name} gives no targets of the baseline (Loss.vs_tm1); leave it out"
                 )
             terms = [term.loss(inputs) for term in self._terms]
             total = tf.add_n([loss.total, *(term for term, _ in terms)])
-        variables = [variable.value for variable in self._agent.learning_variables]
+        variables = [variable.value for variable in self.agent.learning_variables]
         new = self._motivation.variables if self._motivation else []
         gradients = tape.gradient(total, [*variables, *new], unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
@@ -88,10 +92,11 @@ class Objective:
             assert names[1] == names[2], f"{names[0]}.loss returns the metrics {names[1]}, not metric_names {names[2]}"
             metrics += [values[name] for name in part.metric_names]
         num = len(variables)
-        return Evaluated(metrics, gradients[:num], loss.advantage_tm1, loss.vs_tm1, gradients[num:])
+        marks_of_batch = finite.batch_marks(batch, inputs.unroll.env_outputs.reward, inputs.outputs)
+        return Evaluated(metrics, gradients[:num], loss.advantage_tm1, loss.vs_tm1, gradients[num:], marks_of_batch)
 
     def _inputs(self, batch: Unroll, marks: Marks, costs: LossCosts, target_weights: tf.Tensor | None) -> LossInputs:
-        agent, rows = self._agent, batch.env_outputs
+        agent, rows = self.agent, batch.env_outputs
         # Both networks' values are scaled by the learner's statistics, also where the target's weights have older ones.
         value_scale = agent.value_scale(batch.task)
 

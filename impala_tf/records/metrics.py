@@ -98,9 +98,9 @@ class Metrics:
             return self._totals[name]
 
     def record(
-        self, environment_frames: int, updates: int, learning_rate: float, batch: BatchStatistics, metrics: Array
+        self, environment_frames: int, updates: int, learning_rate: float, batch: BatchStatistics, metrics: Array | None
     ) -> None:
-        """Records an update. The counts and the rate are those after it.
+        """Records an update; one without metrics was skipped. The counts and the rate are those after it.
 
         The policy lag is the number of updates between the acting weights and those that the update began with.
         """
@@ -109,7 +109,9 @@ class Metrics:
             if self._first_update is None:
                 self._first_update = time.perf_counter()
             self._position = Position(environment_frames, updates, learning_rate)
-            self._interval.metrics.append(metrics)
+            if metrics is not None:
+                self._interval.metrics.append(metrics)
+            self._interval.values["skipped_updates"].append(float(metrics is None))
             self._interval.values["policy_lag_mean"].append(float(lags.mean()))
             self._interval.values["policy_lag_max"].append(float(lags.max()))
             self._interval.values["dropped_unrolls"].append(batch.num_dropped)
@@ -127,7 +129,7 @@ class Metrics:
 
     def _write_row(self, queue_size: int) -> dict[str, float] | None:
         with self._lock:
-            if not self._interval.metrics:
+            if not self._interval.values["skipped_updates"]:
                 return None
             interval, position = self._interval, self._position
             self._interval = Interval()

@@ -22,6 +22,7 @@ _REDUCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "ratio_min": np.min,
     "policy_lag_max": np.max,
     "dropped_unrolls": np.sum,
+    "skipped_updates": np.sum,
 }
 
 
@@ -36,7 +37,7 @@ class Position(NamedTuple):
 class Interval:
     """An interval holds what was recorded since the last row.
 
-    metrics: `UpdateResult.metrics` of each update.
+    metrics: `UpdateResult.metrics` of each update that was not skipped.
     values: other numbers, by column.
     batches: environment frames after each batch in which episodes ended, and the batch's statistics.
     """
@@ -59,9 +60,15 @@ class Interval:
 
         names: names of the learner's metrics, in the order of `UpdateResult.metrics`.
         """
-        matrix = np.stack([np.asarray(vector) for vector in self.metrics])
+        matrix = np.array([np.asarray(vector) for vector in self.metrics]).reshape(-1, len(names))
         columns = {name: matrix[:, i] for i, name in enumerate(names)}
-        others = ("policy_lag_mean", "policy_lag_max", "dropped_unrolls", *(f"secs/{name}" for name in TIMES))
+        others = (
+            "policy_lag_mean",
+            "policy_lag_max",
+            "dropped_unrolls",
+            "skipped_updates",
+            *(f"secs/{name}" for name in TIMES),
+        )
         columns |= {name: np.array(self.values[name]) for name in others}
         return {
             name: float(_REDUCTIONS.get(name, np.mean)(column)) if len(column) else float("nan")

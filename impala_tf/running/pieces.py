@@ -5,13 +5,13 @@ import time
 from typing import NamedTuple
 
 from impala_tf.config import Config
-from impala_tf.learning.learner import Diverged
 from impala_tf.learning.optimizers import Hyperparameters, hyperparameters_of
 from impala_tf.records.logdir import LogDir
 from impala_tf.running import architectures
 from impala_tf.running.run import Run, save
 from impala_tf.running.training import JOIN_SECS, POLL_SECS
 from impala_tf.running.wiring import connect, connect_to
+from impala_tf.support.diverged import Diverged
 
 # Runs may differ in these settings and share their graphs. The schedules must not depend on the budget.
 FREE = {*Hyperparameters._fields, "logdir", "seed", "total_environment_frames"}

@@ -17,6 +17,7 @@ from impala_tf.records.logdir import LogDir
 from impala_tf.records.metrics import Metrics
 from impala_tf.running.exact import ExactResume
 from impala_tf.running.hosts.feeder import Feeder
+from impala_tf.support.messages import warn
 from impala_tf.support.threads import Crew, Slot, Turns
 
 
@@ -58,7 +59,11 @@ class Run(NamedTuple):
         """
         learner = self.learner
         stopped = self.crew.stopping if learner.learners.size == 1 else learner.all_end
-        return not stopped and learner.environment_frames < self.config.total_environment_frames
+        return (
+            not stopped
+            and not learner.has_diverged
+            and learner.environment_frames < self.config.total_environment_frames
+        )
 
     @property
     def is_chief(self) -> bool:
@@ -76,6 +81,8 @@ def after_update(run: Run, result: UpdateResult, batch: BatchStatistics, publish
     learner = run.learner
     if publishes and not run.exact:
         run.weights.publish(learner.updates, result.flat_weights)
+    if learner.skipped and str(learner.num_skipped).strip("0") == "1":  # It is said of the 1st, 10th, 100th, ...
+        warn(f"skipped {learner.num_skipped}: update {learner.updates} {learner.skipped}")
     run.metrics.record(learner.environment_frames, learner.updates, learner.learning_rate, batch, result.metrics)
     if run.exact and publishes:
         run.exact.mark()

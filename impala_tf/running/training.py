@@ -22,6 +22,7 @@ from impala_tf.running.actors import rows_per_call
 from impala_tf.running.run import Run, save
 from impala_tf.running.wiring import connect
 from impala_tf.support import signals
+from impala_tf.support.diverged import Diverged
 from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import number, warn
 from impala_tf.support.named_by_files import go_on
@@ -123,11 +124,13 @@ def train(
             explain_time(run),
             logdir,
         )
-        finish(run, summary, request)
-        if run.is_chief:
-            write_summary(summary)
-        if learners.size > 1 and not run.going:  # Otherwise they do not end by agreement.
-            followers.wait_for_chief(learners)
+        try:
+            finish(run, summary, request)
+            if run.is_chief:
+                write_summary(summary)
+        finally:
+            if learners.size > 1 and not run.going:  # Otherwise they do not end by agreement.
+                followers.wait_for_chief(learners)
     return summary
 
 
@@ -165,7 +168,7 @@ def finish(run: Run, summary: Summary, request: signals.Request) -> None:
 
 
 def save_and_export(run: Run) -> None:
-    """Saves a checkpoint, unless the last update was not finite, and exports the newest weights that are.
+    """Saves a checkpoint and exports its weights; where numbers were not finite, exports those of the last checkpoint.
 
     Only the chief of several learners does.
     """
@@ -175,9 +178,20 @@ def save_and_export(run: Run) -> None:
     if stuck:
         warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")
         return
-    if not run.learner.has_diverged:
+    if isinstance(run.crew.error, Diverged):
+        take_last_checkpoint(run)
+    else:
         save(run)
     export(run.learner.agent, run.logdir.path / SAVED_MODEL, export_info(run))
+
+
+def take_last_checkpoint(run: Run) -> None:
+    """Gives the learner the state of the last checkpoint; without one it has the weights before the last update."""
+    saved = run.checkpoints.load_newest(warn)
+    if saved:
+        run.learner.restore(saved[0])
+    kept = "as in the last checkpoint, which is kept" if saved else "and there is no checkpoint yet"
+    warn(f"the weights of update {run.learner.updates} are exported, {kept}")
 
 
 def export_info(run: Run) -> dict:

@@ -20,6 +20,7 @@ from impala_tf.experience.weights import WeightStore
 from impala_tf.interfaces import Motivation
 from impala_tf.learning.cluster import ALONE, Learners
 from impala_tf.learning.devices import default_device
+from impala_tf.learning.finite import check_weights
 from impala_tf.learning.learner import Learner
 from impala_tf.learning.rnd import RandomNetworkDistillation
 from impala_tf.networks import Agent, make_agent
@@ -104,6 +105,7 @@ def connect_to(
     num_at_once = concurrent_actors(config, spec.vectorization)
     # A resumed run draws another one, so that it does not replay its beginning; with --exact_resume it goes on.
     seed = actors_seed(config, int(random.integers(2**31)), logdir.checkpoint)
+    check_weights(learner.agent)
     weights.publish(learner.updates, learner.agent.flat_weights())
     feeder = make_feeder(config, spec, make_torso, queue, weights, metrics, seed)
     restarts = make_restarts(config, metrics)

@@ -85,6 +85,12 @@ class LearningSettings:
         bounds=above(0),
         roles=(COMMON,),
     )
+    on_nonfinite: str = setting(
+        "stop",
+        "What an update with NaN or infinity does. stop: ends the run; the last checkpoint is exported. skip: changes "
+        "nothing; 10 in a row end the run.",
+        choices=("stop", "skip"),
+    )
     xla: str = setting("auto", "Compile the update with XLA. auto: where it was faster.", choices=("auto", "on", "off"))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from impala_tf.spaces import action_spaces
 from impala_tf.spaces.action_spaces import BoxUnits
+from impala_tf.support.diverged import Diverged
 from impala_tf.support.messages import one_line
 from impala_tf.types import ArraySpec
 
@@ -25,7 +26,7 @@ def to_environment(space: gym.Space, action_bounds: str) -> Callable[[np.ndarray
     Dict a tuple or dict of batched arrays.
 
     action_bounds: clip or tanh, the setting of that name.
-    Raises what `action_spaces.check` raises. The function raises RuntimeError for an action that is not in
+    Raises what `action_spaces.check` raises. The function raises Diverged for an action that is not in
     the space, as a policy whose weights are not finite chooses.
     """
     action_spaces.check(space)
@@ -66,9 +67,10 @@ def _check_finite(space: gym.Space, actions: np.ndarray) -> None:
         raise _not_in_space(space, actions[~np.isfinite(actions)][0])
 
 
-def _not_in_space(space: gym.Space, action: Any) -> RuntimeError:
-    return RuntimeError(
-        f"the policy chose action {action}, which is not in {one_line(space)}: its weights are probably not finite"
+def _not_in_space(space: gym.Space, action: Any) -> Diverged:
+    return Diverged(
+        f"the policy chose action {action}, which is not in {one_line(space)}: its outputs are not finite; a lower "
+        "--learning_rate or --clip_norm may help"
     )
 
 

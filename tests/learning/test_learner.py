@@ -9,8 +9,8 @@ import tensorflow as tf
 from impala_tf.algorithms.transitions import last_actions
 from impala_tf.config import Config
 from impala_tf.experience.unroll_queue import join_groups
-from impala_tf.learning.learner import Diverged
 from impala_tf.learning.optimizers import make_optimizer
+from impala_tf.support.diverged import Diverged
 from impala_tf.types import Marks
 from tests.support.unrolls import in_groups, make_batch, make_learner
 
@@ -111,9 +111,7 @@ def test_an_update_that_is_not_finite_is_taken_back(xla):
     batch = make_batch(1)
     rows = batch.env_outputs
     reward = tf.tensor_scatter_nd_update(rows.reward, [[0, 2, 0]], [1e38])  # Its square is infinite.
-    with pytest.raises(
-        Diverged, match=r"update 2 is not finite \(its total, baseline.*\); the weights of update 1 are"
-    ):
+    with pytest.raises(Diverged, match=r"^update 2 is not finite: value error went first; a lower --learning_rate"):
         learner.update(batch._replace(env_outputs=rows._replace(reward=reward)), 10)
     assert learner.has_diverged
     np.testing.assert_array_equal(learner.agent.flat_weights(), before)
@@ -138,7 +136,7 @@ def test_weights_that_overflow_are_taken_back():
     for variable in learner.optimizer.variables:
         if "velocity" in variable.path:
             variable.assign(tf.zeros(variable.shape))
-    with pytest.raises(Diverged, match=r"update 1 is not finite \(its new weights\)"):
+    with pytest.raises(Diverged, match=r"^update 1 is not finite: step to the new weights went first"):
         learner.update(make_batch(0), 10)
     np.testing.assert_array_equal(learner.agent.flat_weights(), before)
 

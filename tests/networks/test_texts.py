@@ -20,7 +20,7 @@ def test_a_worker_of_a3c_hands_on_gradients_of_texts():
     config = Config(separate_value_network=False, policy_init_scale=1.0)
     agent = make_agent(config, gym.spaces.Text(30), gym.spaces.Discrete(A))
     worker = GradientWorker(Objective(make_algorithm(config), agent), xla=False)
-    _, gradients = worker.gradients(in_groups(unroll), hyperparameters_of(config))
+    *_, gradients = worker.gradients(in_groups(unroll), hyperparameters_of(config))
     assert all(isinstance(gradient, tf.Tensor) for gradient in gradients)
     embedding = gradients[0].numpy()
     assert embedding.shape == (1000, 20)

@@ -327,3 +327,16 @@ def test_the_evaluations_of_a_single_task_need_no_name(tmp_path):
     metrics.evaluations.record(100, 7, "a", dict(mean=1.0, standard_error=0, interval_95=[1, 1], num_episodes=9))
     metrics.close()
     assert scalars_of(tmp_path) == {"evaluation/mean_return": [(100, 1.0)]}
+
+
+def test_skipped_updates_have_no_metrics_but_are_counted(tmp_path):
+    metrics = Metrics(tmp_path, NAMES)
+    metrics.record(100, 1, 0.1, batch_statistics(make_batch()), None)
+    row = metrics.write_row(0)
+    assert row["skipped_updates"] == 1
+    assert np.isnan(row["total"])
+    metrics.record(200, 2, 0.1, batch_statistics(make_batch()), None)
+    metrics.record(300, 3, 0.1, batch_statistics(make_batch()), np.float32([1, 2, 3]))
+    row = metrics.write_row(0)
+    assert (row["skipped_updates"], row["total"], row["ratio_max"]) == (1, 1, 2)
+    metrics.close()

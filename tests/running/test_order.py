@@ -25,6 +25,8 @@ class Fakes:
     environment_secs = 0.0
     environment_frames = 0
     learning_rate = 0.1
+    has_diverged = False
+    skipped = ""
     device = "/CPU:0"
     scheduled = None
     objective = SimpleNamespace(of=lambda agent: None)
@@ -113,7 +115,7 @@ class Fakes:
         self.updates += 1
         if self.updates == self.limit:
             self.environment_frames = 10**9
-        return UpdateResult("statistics", f"new weights {self.updates}", True, f"advantages {self.updates}")
+        return UpdateResult("statistics", f"new weights {self.updates}", True, "places", f"advantages {self.updates}")
 
     def gradients(self, unroll, hyperparameters):
         self.log("gradients")

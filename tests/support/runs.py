@@ -11,11 +11,12 @@ from impala_tf.running.training import train
 TINY = dict(num_actors=2, num_envs_per_actor=4, batch_size=4, unroll_length=5, hidden_sizes=(16,), xla="off")
 
 
-def run(logdir, **settings):
+def run(logdir, functions=None, **settings):
+    """Trains. functions: make_torso and shape_rewards, by name."""
     config = Config(
         logdir=str(logdir), **({"total_environment_frames": 3000, "log_every_secs": 0.05} | TINY | settings)
     )
-    return train(config, LogDir(config, warn=print))
+    return train(config, LogDir(config, warn=print), **(functions or {}))
 
 
 def metrics_of(logdir):

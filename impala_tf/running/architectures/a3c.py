@@ -39,14 +39,14 @@ def work(run: Run, actor: BaseActor, lock: threading.Lock) -> None:
             run.metrics.add_seconds("environment", actor.environment_secs)
             with timer("gradient"):
                 actor.agent.assign_flat_weights(flat_weights)
-                losses, gradients = worker.gradients(unroll, run.learner.scheduled)
+                gradients = worker.gradients(unroll, run.learner.scheduled)
             fresh = batch_statistics(unroll)
             with timer("wait"):
                 lock.acquire()
             try:
                 if run.going:
                     with timer("update"):
-                        result = run.learner.apply(losses, gradients, fresh.num_steps)
+                        result = run.learner.apply(*gradients, fresh.num_steps)
                     after_update(run, result, fresh)
             finally:
                 lock.release()

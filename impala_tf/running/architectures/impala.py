@@ -86,7 +86,7 @@ def learn(run: Run) -> None:
         # Actors that wait for new weights would begin too early, if they got those of an update in between.
         publishes = batch.is_last_use or run.config.architecture not in WAITING
         after_update(run, result, batch.statistics, publishes)
-        if not ends:
+        if not ends and result.advantage_tm1 is not None:
             run.source.learned(batch, result.advantage_tm1)
     run.crew.stop()
 
