@@ -79,7 +79,7 @@ def _marks(groups: Sequence[Sequence[Any]]) -> tf.Tensor:
 def what_went_first(outcome: Outcome, config: Config) -> str:
     """Says in words what was not finite first, and what may help."""
     first = _first(outcome, config)
-    learners = np.flatnonzero(outcome.places[:, PLACES.index(first)]) if first in BATCH else []
+    learners = np.flatnonzero(outcome.places[:, PLACES.index(first)]) if first in BATCH else np.zeros(0, int)
     of_learner = f" of learner {learners[0]}" if len(outcome.places) > 1 and len(learners) else ""
     return f"{first}{of_learner} went first; {_ADVICE.get(first, _SMALLER_STEPS)}"
 

@@ -22,7 +22,7 @@ from impala_tf.networks.moments import BatchMoments
 from impala_tf.networks.parts import names_of
 from impala_tf.support.diverged import Diverged
 from impala_tf.support.graphs import direct_call
-from impala_tf.types import Marks, Unroll
+from impala_tf.types import Array, Marks, Unroll
 
 
 class UpdateResult(NamedTuple):
@@ -38,7 +38,7 @@ class UpdateResult(NamedTuple):
     tally: [2] float32, sums of `Learners.tally` over all learners; None where there is only one.
     """
 
-    metrics: tf.Tensor | None
+    metrics: Array  # A tensor or None.
     flat_weights: tf.Tensor
     is_finite: tf.Tensor
     places: tf.Tensor
@@ -241,8 +241,8 @@ class Learner:
             # A gradient whose square overflows spoils the optimizer, though the weights that it makes are finite.
             norm = tf.linalg.global_norm(own.motivation_gradients)
             is_finite &= finite.are_finite([norm, *self._motivation.variables])
-        tally = tally[0] if tally else None
-        return result._replace(is_finite=is_finite, advantage_tm1=own.advantage_tm1, tally=tally)
+        joined_tally = tally[0] if tally else None
+        return result._replace(is_finite=is_finite, advantage_tm1=own.advantage_tm1, tally=joined_tally)
 
     def _moments_graph(self, batch: Unroll, marks: Marks) -> RowMoments:
         return self.agent.row_moments(batch.env_outputs, batch.task, marks.is_fresh)
