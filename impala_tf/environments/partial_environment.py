@@ -40,7 +40,7 @@ class PartialEnvironment:
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, EnvOutput]:
         """Takes actions [R, ...] of the environments handed out last. Returns (indices that are ready now, their row).
 
-        Raises RuntimeError when an action is not in the action space.
+        Raises Diverged when an action is not in the action space.
         """
         self._env.send(self._task.to_environment(actions), self._ready)
         return self._receive()
