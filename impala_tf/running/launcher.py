@@ -1,19 +1,15 @@
-"""Starts several learners as processes of this machine, and all again from the checkpoint when one dies."""
+"""Starts several learners, and all again from the checkpoint when one dies."""
 
-import os
-import pathlib
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from impala_tf import environments
-from impala_tf.config import Config, SettingError, to_flag_lines
+from impala_tf.config import Config, to_flag_lines
 from impala_tf.records.logdir import LogDir
+from impala_tf.running.local_learners import LocalLearner, LocalLearners
+from impala_tf.running.ray_learners import GONE, RayLearner, RayLearners
 from impala_tf.support import signals
 from impala_tf.support.messages import warn
 from impala_tf.support.others import LOST
@@ -24,31 +20,50 @@ POLL_SECS = 0.1
 LAST_LINES = 30  # A learner that is not the chief shows so many lines of its output, if its error ends the run.
 
 
+class Place(Protocol):
+    """The machines on which learners run."""
+
+    def start(self, arguments: Sequence[str], num: int) -> Sequence[LocalLearner | RayLearner]:
+        """Starts `num` learners that know of each other. The chief's output is shown, the others' is kept.
+
+        arguments: flags of python -m impala_tf.experiment but for the names of the learners.
+        """
+
+    def close(self) -> None:
+        """Gives back what the place has taken."""
+
+
 def launch(config: Config) -> int:
     """Trains with --num_learners processes until all have ended. Returns the exit code of the run.
 
     Raises SettingError for a wrong setting, before any process is started.
     """
     environments.spec_for_training(config)
-    devices = _gpu_of_each(config.num_learners)
+    place: Place = RayLearners(config) if config.learner_backend == "ray" else LocalLearners(config)
+    try:
+        return _launch(config, place)
+    finally:
+        place.close()
+
+
+def _launch(config: Config, place: Place) -> int:
     logdir = LogDir(config, lambda line: None)  # The chief says the same lines.
-    with (
-        signals.requests("the learners finish the update in hand") as request,
-        tempfile.TemporaryDirectory() as outputs,
-    ):
+    path = logdir.path.absolute() if config.learner_backend == "ray" else logdir.path
+    arguments = [*to_flag_lines(config), f"--logdir={path}"]
+    with signals.requests("the learners finish the update in hand") as request:
         for restart in range(1, MAX_RESTARTS + 2):
-            files = [pathlib.Path(outputs) / f"{index}.txt" for index in range(config.num_learners)]
-            processes = _start(config, logdir.path, files, devices)
+            learners = place.start(arguments, config.num_learners)
             try:
-                codes = _wait(processes, request)
+                codes = _wait(learners, request)
             finally:
-                _kill(processes)
+                for learner in learners:
+                    learner.kill()
             cause, code = _outcome(codes)
             if code == 0 or request.made:
                 return code
             if code != LOST:
-                if cause:
-                    _show(cause, files[cause])
+                for line in learners[cause].output().splitlines()[-LAST_LINES:]:
+                    warn(f"learner {cause}: {line}")
                 logdir.remove_if_empty()
                 return code
             what = f"learner {cause} {_how(codes[cause])}"
@@ -61,21 +76,7 @@ def launch(config: Config) -> int:
     raise AssertionError("the loop returns")
 
 
-def _start(config: Config, logdir: pathlib.Path, files: list[pathlib.Path], devices: list[str]) -> list:
-    """Starts the learners. The chief has this process's output, the others have files."""
-    hosts = ",".join(f"localhost:{port}" for port in _free_ports(len(files)))
-    processes = []
-    for index, path in enumerate(files):
-        command = [sys.executable, "-m", "impala_tf.experiment", *to_flag_lines(config)]
-        command += [f"--logdir={logdir}", f"--learner_hosts={hosts}", f"--learner_index={index}"]
-        environment = os.environ | ({"CUDA_VISIBLE_DEVICES": devices[index]} if devices else {})
-        with path.open("wb") as file:
-            output = None if index == 0 else file
-            processes.append(subprocess.Popen(command, stdout=output, stderr=output, env=environment))
-    return processes
-
-
-def _wait(processes: list[subprocess.Popen], request: signals.Request) -> list[int | None]:
+def _wait(learners: Sequence[LocalLearner | RayLearner], request: signals.Request) -> list[int | None]:
     """Waits for all learners, asks them to end when a signal comes, and kills those that do not end after an error.
 
     Returns their exit codes; None for those that were killed here.
@@ -83,13 +84,13 @@ def _wait(processes: list[subprocess.Popen], request: signals.Request) -> list[i
     asked = False
     deadline: float | None = None
     while True:
-        codes = [process.poll() for process in processes]
+        codes = [learner.poll() for learner in learners]
         if None not in codes:
             return codes
         if request.made and not asked:
             asked = True
-            for process in processes:
-                process.send_signal(signal.SIGINT)
+            for learner in learners:
+                learner.send_signal(signal.SIGINT)
         if deadline is None and any(code not in (None, 0) for code in codes):
             deadline = time.monotonic() + PATIENCE_SECS
         ended = {code for code in codes if code is not None}
@@ -97,12 +98,6 @@ def _wait(processes: list[subprocess.Popen], request: signals.Request) -> list[i
         if deadline is not None and (time.monotonic() > deadline or (ended == {LOST} and codes.count(None) == 1)):
             return codes
         time.sleep(POLL_SECS)
-
-
-def _kill(processes: list[subprocess.Popen]) -> None:
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 def _outcome(codes: Sequence[int | None]) -> tuple[int, int]:
@@ -123,35 +118,6 @@ def _outcome(codes: Sequence[int | None]) -> tuple[int, int]:
 def _how(code: int | None) -> str:
     if code is None:
         return "did not answer"
+    if code == GONE:
+        return "is gone with its Ray actor"
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else "lost the others"
-
-
-def _show(index: int, path: pathlib.Path) -> None:
-    for line in path.read_text(errors="replace").splitlines()[-LAST_LINES:]:
-        warn(f"learner {index}: {line}")
-
-
-def _free_ports(num: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(num)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def _gpu_of_each(num: int) -> list[str]:
-    """Returns the GPU of each learner; nothing where there is none. Raises SettingError where there are too few."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None and shutil.which("nvidia-smi"):
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True).stdout
-        gpus = [str(i) for i, _ in enumerate(listed.splitlines())]
-    else:
-        gpus = [gpu for gpu in (visible or "").split(",") if gpu not in ("", "-1")]
-    if gpus and len(gpus) < num:
-        raise SettingError(
-            f"--num_learners={num}: each learner needs a GPU of its own, and there are {len(gpus)}; give at most "
-            f"{len(gpus)}, or set CUDA_VISIBLE_DEVICES to nothing"
-        )
-    return gpus

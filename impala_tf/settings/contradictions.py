@@ -213,8 +213,8 @@ CONTRADICTIONS = (
     ),
     Contradiction(
         "ray_address",
-        lambda c: bool(c.ray_address) and c.actor_backend != "ray",
-        lambda c: "is for --actor_backend=ray; give it too, or leave it out",
+        lambda c: bool(c.ray_address) and "ray" not in (c.actor_backend, c.learner_backend),
+        lambda c: "is for --actor_backend=ray and --learner_backend=ray; give one of them too, or leave it out",
     ),
     _not_with_architecture("envs_per_step", WAITING),
     _not_with_architecture("dynamic_batching", ("a2c_sync_step", "a3c")),
@@ -283,6 +283,11 @@ CONTRADICTIONS = (
         "num_learners",
         lambda c: c.num_learners not in (1, num_learners(c)),
         lambda c: f"must be {num_learners(c)}, the number of --learner_hosts; or leave it out",
+    ),
+    Contradiction(
+        "learner_backend",
+        lambda c: c.learner_backend == "ray" and c.num_learners == 1,
+        lambda c: "is for --num_learners of 2 or more; give it too, or leave it out",
     ),
     # A3C has no batches to join, and the statistics of novelty are not joined.
     _not_with_several_learners("architecture", lambda c: c.architecture == "a3c"),

@@ -13,11 +13,17 @@ class LearnerSettings:
 
     num_learners: int = setting(
         1,
-        "Learners that make one update from all their batches. They are processes of this machine, which go on from "
-        "the checkpoint when one of them dies; for several machines see --learner_hosts. --batch_size is that of each.",
+        "Learners that make one update from all their batches; all go on from the checkpoint when one of them dies. "
+        "For where they are see --learner_backend and --learner_hosts. --batch_size is that of each.",
         source=f"{PAPER}: 8",
         bounds=at_least(1),
         roles=(COMMON,),
+    )
+    learner_backend: str = setting(
+        "processes",
+        "Where --num_learners are started. processes: on this machine. ray: on the machines of --ray_address, which "
+        "must share --logdir.",
+        choices=("processes", "ray"),
     )
     learner_hosts: str = setting(
         "",

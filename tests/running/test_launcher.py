@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from impala_tf.config import Config, SettingError
-from impala_tf.running import launcher
+from impala_tf.running import launcher, local_learners
+from impala_tf.running.ray_learners import GONE
 from tests.support.paths import ROOT
 from tests.support.runs import TINY, metrics_of
 
@@ -26,10 +27,14 @@ def wait_until(holds, process):
         time.sleep(0.05)
 
 
-def test_a_run_goes_on_after_a_learner_was_killed_and_ends_when_it_is_asked(tmp_path):
+@pytest.mark.parametrize(
+    ("backend", "cause"), [("processes", "was killed by SIGKILL"), ("ray", "is gone with its Ray actor")]
+)
+def test_a_run_goes_on_after_a_learner_was_killed_and_ends_when_it_is_asked(backend, cause, tmp_path):
+    """With Ray it is the actor that is killed, and the learner's process with it."""
     logdir, errors = tmp_path / "run", tmp_path / "errors.txt"
     settings = TINY | dict(hidden_sizes=16, num_learners=2, total_environment_frames=10**9, logdir=logdir)
-    settings |= dict(checkpoint_every_updates=20, log_every_secs=0.05)
+    settings |= dict(checkpoint_every_updates=20, log_every_secs=0.05, learner_backend=backend)
     command = [sys.executable, "-m", "impala_tf.experiment", *(f"--{name}={value}" for name, value in settings.items())]
 
     def newest():
@@ -39,13 +44,14 @@ def test_a_run_goes_on_after_a_learner_was_killed_and_ends_when_it_is_asked(tmp_
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
     try:
         wait_until(newest, process)
-        children = psutil.Process(process.pid).children()
+        children = psutil.Process(process.pid).children(recursive=True)
         [follower] = [child for child in children if "--learner_index=1" in child.cmdline()]
-        follower.kill()
+        (follower if backend == "processes" else follower.parent()).kill()
         wait_until(lambda: "start again" in errors.read_text(), process)
         at_kill = newest()
         assert "impala_tf: learner 0 ends, since another of the 2 learners has ended" in errors.read_text()
-        assert "learner 1 was killed by SIGKILL; all start again from the last checkpoint" in errors.read_text()
+        assert f"learner 1 {cause}; all start again from the last checkpoint" in errors.read_text()
+        assert not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE
         wait_until(lambda: newest() > at_kill, process)
         process.send_signal(signal.SIGINT)
         assert process.wait(LONGEST_SECS) == 0, errors.read_text()
@@ -80,6 +86,7 @@ def test_a_run_goes_on_after_a_learner_was_killed_and_ends_when_it_is_asked(tmp_
         ([0, 1], (1, 1)),
         ([2, 2], (0, 2)),
         ([-15, 1], (1, 1)),
+        ([3, GONE], (1, 3)),
     ],
 )
 def test_whose_end_was_the_cause(codes, outcome):
@@ -89,11 +96,11 @@ def test_whose_end_was_the_cause(codes, outcome):
 
 def test_each_learner_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
-    assert launcher._gpu_of_each(2)[:2] == ["4", "5"]
+    assert local_learners.gpu_of_each(2)[:2] == ["4", "5"]
     with pytest.raises(SettingError, match="--num_learners=4: each learner needs a GPU of its own, and there are 3"):
-        launcher._gpu_of_each(4)
+        local_learners.gpu_of_each(4)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert launcher._gpu_of_each(2) == []
+    assert local_learners.gpu_of_each(2) == []
 
 
 def test_a_mistake_is_said_before_a_learner_is_started(monkeypatch):

@@ -20,6 +20,7 @@ from impala_tf.support.messages import one_line
 LOSSES = ("RayActorError", "ObjectLostError", "NodeDiedError", "WorkerCrashedError", "OutOfMemoryError")
 LONGEST_REASON = 120  # Ray explains over many lines.
 CONNECT_SECS = 10.0
+INLINE_BYTES = 100_000  # Ray sends smaller arguments with the call, which takes less CPU than its store.
 IDLE_SECS = 0.1  # So long nobody is asked while every host is lost.
 
 
@@ -76,7 +77,7 @@ class RayHosts:
         )(RayHost)
         self._actors: dict[int, Any] = {}
         self._asked: dict[Any, int] = {}  # The host of each request.
-        self._version, self._weights = -1, None
+        self._version, self._weights = -1, None  # The weights, or where they are in Ray's store.
         self.num_weight_puts = 0
 
     def start(self, host: int, seed: int) -> None:
@@ -86,7 +87,9 @@ class RayHosts:
 
     def ask(self, host: int, version: int, flat_weights: Any) -> None:
         if version != self._version:
-            self._version, self._weights = version, self._ray.put(np.asarray(flat_weights))
+            weights = np.asarray(flat_weights)
+            self._version = version
+            self._weights = weights if weights.nbytes < INLINE_BYTES else self._ray.put(weights)
             self.num_weight_puts += 1
         self._asked[self._actors[host].unroll.remote(version, self._weights)] = host
 
@@ -149,8 +152,9 @@ def check_ray(config: Config) -> None:
 
     Ray itself would try for a minute to reach it, and then end the program.
     """
-    if config.actor_backend == "ray" and importlib.util.find_spec("ray") is None:
-        raise SettingError("--actor_backend=ray: Ray is not installed: pip install 'impala_tf[ray]'")
+    needing = [name for name in ("actor_backend", "learner_backend") if getattr(config, name) == "ray"]
+    if needing and importlib.util.find_spec("ray") is None:
+        raise SettingError(f"--{needing[0]}=ray: Ray is not installed: pip install 'impala_tf[ray]'")
     host, _, port = config.ray_address.rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         try:
