@@ -77,7 +77,8 @@ class RayHosts:
         )(RayHost)
         self._actors: dict[int, Any] = {}
         self._asked: dict[Any, int] = {}  # The host of each request.
-        self._version, self._weights = -1, None  # The weights, or where they are in Ray's store.
+        self._version = -1
+        self._weights: Any = None  # They are the array, or where it is in Ray's store.
         self.num_weight_puts = 0
 
     def start(self, host: int, seed: int) -> None:
