@@ -26,11 +26,11 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENVIRONMENTS = {
-    "CartPole": dict(env_id="CartPole-v1", num_envs_per_actor=4, total_environment_frames=9600),
-    "MinAtar": dict(env_id="MinAtar/Breakout-v1", num_envs_per_actor=4, total_environment_frames=9600),
+    "CartPole": dict(env_id="CartPole-v1", num_envs_per_actor=4, total_environment_frames=4800),
+    "MinAtar": dict(env_id="MinAtar/Breakout-v1", num_envs_per_actor=4, total_environment_frames=4800),
     "Pong": dict(
-        env_id="ALE/Pong-v5", num_action_repeats=4, num_envs_per_actor=2, total_environment_frames=20_000,
-        separate_value_network="false", vectorization="sync",
+        env_id="ALE/Pong-v5", num_action_repeats=4, num_envs_per_actor=2, total_environment_frames=10_000,
+        max_episode_frames=1000, separate_value_network="false", vectorization="sync",
     ),
 }  # fmt: skip
 CORES = {"none": {}, "lstm": dict(core="lstm", core_size=32)}

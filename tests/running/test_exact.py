@@ -14,7 +14,7 @@ import pytest
 from impala_tf.config import SettingError
 from impala_tf.running import exact
 from tests.support.environments import COUNTING
-from tests.support.runs import metrics_of, run
+from tests.support.runs import learned, metrics_of, run
 
 # One row of metrics.csv and one checkpoint for every update that a run can go on from.
 EXACT = dict(exact_resume=True, checkpoint_every_updates=1, log_every_secs=1e6, keep_checkpoints=1000)
@@ -74,6 +74,7 @@ def test_a_killed_run_that_goes_on_equals_one_that_was_not_killed(settings, tmp_
     assert summary.episodes > 10
     place = killed_at(whole, 8, tmp_path / "killed")
     assert run(place, **settings).updates == summary.updates
+    assert learned(place)["environment_frames"] >= 800, "the last batch was not learned from to its end"
     assert_same_run(whole, place)
 
 
