@@ -312,6 +312,11 @@ CONTRADICTIONS = (
     _not_with_exact_resume(
         "max_env_restarts", lambda c: c.max_env_restarts > 0, "since chance makes environments anew; leave it out"
     ),
+    _not_with_exact_resume(
+        "on_nonfinite",
+        lambda c: c.on_nonfinite == "skip",
+        "which does not save how many updates were skipped; give --on_nonfinite=stop",
+    ),
     _not_with_exact_resume("num_learners", lambda c: num_learners(c) > 1, "which is for one learner"),
     Contradiction(
         "clip_rho_threshold",
