@@ -112,8 +112,8 @@ CASES = [
            "--exact_resume=true, which saves no replay buffer"),
           (A2C | dict(max_env_restarts=2), "max_env_restarts=2: does not go with --exact_resume=true, since chance "
            "makes environments anew; leave it out"),
-          (A2C | dict(on_nonfinite="skip"), "on_nonfinite=skip: does not go with --exact_resume=true, which does not save "
-           "how many updates were skipped; give --on_nonfinite=stop"),
+          (A2C | dict(on_nonfinite="skip"), "on_nonfinite=skip: does not go with --exact_resume=true, which does not "
+           "save how many updates were skipped; give --on_nonfinite=stop"),
           (A2C | dict(num_learners=2), "num_learners=2: does not go with --exact_resume=true, which is for one "
            "learner"))),
     (dict(clip_rho_threshold=0.5), "--clip_rho_threshold=0.5: must be at least --clip_c_threshold=1.0 (V-trace needs "
