@@ -139,12 +139,10 @@ class _Process:
 
     def __init__(self, context: Any, arguments: tuple, takes_observations: bool):
         self._pipe, there = context.Pipe()
-        self._stacks, stacks = context.Pipe(duplex=False)
-        self.process = context.Process(target=worker.work, args=(there, stacks, *arguments), daemon=True)
+        self.process = context.Process(target=worker.work, args=(there, *arguments), daemon=True)
         with _without_signals():
             self.process.start()
         there.close()
-        stacks.close()
         self._poll = select.poll()
         self._poll.register(self._pipe.fileno(), select.POLLIN)
         self._takes_observations = takes_observations
@@ -187,7 +185,7 @@ class _Process:
         dump = b""
         with contextlib.suppress(OSError):
             os.kill(self.process.pid, worker.STACK_SIGNAL)
-            while self._stacks.poll(STACK_SECS) and (part := os.read(self._stacks.fileno(), 2**16)):
+            while self._poll.poll(1000 * STACK_SECS) and (part := os.read(self._pipe.fileno(), 2**16)):
                 dump += part
         self.kill()
         text = dump.decode(errors="replace")
@@ -207,7 +205,6 @@ class _Process:
         self.process.join(max(0.0, deadline - time.monotonic()))
         self.kill()
         self._pipe.close()
-        self._stacks.close()
 
     def kill(self) -> None:
         """Ends the process and the environment's own children."""

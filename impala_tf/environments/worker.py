@@ -1,7 +1,8 @@
 """Runs one environment in a process of its own. A pipe says what is to be done; the numbers are in shared memory.
 
 A request is one byte, behind RESET a pickled seed. An answer is one byte: behind FAILED there is a pickled `Failed`,
-behind DONE the observation, if that is not in shared memory.
+behind DONE the observation, if that is not in shared memory. After STACK_SIGNAL the stacks of all threads come through
+the pipe, as text.
 """
 
 import contextlib
@@ -32,16 +33,13 @@ STACK_SIGNAL = signal.SIGUSR1
 LAST_SECS = 2.0  # The environment may take so long to end when the main process is gone.
 
 
-def work(
-    pipe: Connection, stacks: Connection, make: Callable[[], gym.Env], env_id: str, index: int, rows: SharedRows
-) -> None:
+def work(pipe: Connection, make: Callable[[], gym.Env], env_id: str, index: int, rows: SharedRows) -> None:
     """Does the work of a process: answers each request until CLOSE comes, or the main process is gone.
 
-    stacks: pipe into which the stacks of all threads are written when STACK_SIGNAL comes.
     make: function that makes the environment. env_id: its id. index: its index in the rows.
     """
     leave_the_group()
-    faulthandler.register(STACK_SIGNAL, stacks.fileno())
+    faulthandler.register(STACK_SIGNAL, pipe.fileno())
     threading.Thread(target=end_with_parent, daemon=True).start()
     worker = _Worker(make, env_id, index, rows)
     fd = pipe.fileno()
