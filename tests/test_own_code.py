@@ -112,10 +112,14 @@ def test_what_the_vectors_cast_is_no_mistake():
         ),
     ],
 )
-def test_a_run_ends_with_the_environment_that_is_not_finite(tmp_path, step, what):
+def test_a_run_ends_with_the_environment_that_is_not_finite(tmp_path, step, what, capsys):
     config = Config(env_id="NotFinite-v0", total_environment_frames=10_000, logdir=str(tmp_path), **SMALL)
     with pytest.raises(SettingError, match=f"^--env_id=NotFinite-v0: gave {what}; replace it in the environment"):
         impala_tf.train(config, make_env=lambda: Wrong(step=step))
+    assert (
+        f"environment frames; this goes on: python -m impala_tf.experiment --logdir={tmp_path}"
+        in capsys.readouterr().err
+    )
 
 
 class Unbatched(L.Layer):

@@ -1,8 +1,11 @@
 """Evaluation of exports, alone and together, during training, and the pictures of it."""
 
 import csv
+import itertools
 import json
+import re
 import shutil
+import signal
 import sys
 
 import gymnasium as gym
@@ -14,6 +17,7 @@ from impala_tf import environments
 from impala_tf.config import Config, SettingError
 from impala_tf.environments import make_vector_environment
 from impala_tf.evaluation import aggregate, evaluate_exports, evaluator, playing, protocols, video
+from impala_tf.evaluation.export import ExportedAgent
 from impala_tf.records.best_weights import BEST
 from tests.support.environments import COUNTING
 from tests.support.exports import change_info
@@ -48,6 +52,29 @@ def test_evaluation_of_the_export(export, tmp_path, capsys):
         evaluate_exports.evaluate(
             [export], evaluate_exports.Options(1, env_id="Acrobot-v1"), evaluate_exports.Files(tmp_path / "out.json")
         )
+
+
+@pytest.mark.parametrize(("row", "episodes"), [(2, 0), (120, 16)])
+def test_a_signal_ends_it_with_what_there_is(export, tmp_path, capsys, monkeypatch, row, episodes):
+    """Before any episode has ended, and after some of a thousand."""
+    step, rows = ExportedAgent.step, itertools.count()
+
+    def signalled(*arguments):
+        if next(rows) == row:
+            signal.raise_signal(signal.SIGINT)
+        return step(*arguments)
+
+    monkeypatch.setattr(ExportedAgent, "step", signalled)
+    with pytest.raises(SystemExit) as end:
+        evaluate_exports.evaluate(
+            [export], evaluate_exports.Options(1000), evaluate_exports.Files(tmp_path / "out.json")
+        )
+    assert end.value.code == 130
+    output = capsys.readouterr()
+    ended = re.search(r"protocol training, (\d+) episodes\nreturn: mean", output.out)
+    assert (int(ended.group(1)) if ended else 0) >= episodes
+    assert f"stopped early: {'short episodes end first' if episodes else 'none has ended'}" in output.err
+    assert not (tmp_path / "out.json").exists()
 
 
 def test_evaluation_is_not_biased_towards_short_episodes():

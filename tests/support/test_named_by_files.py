@@ -79,7 +79,7 @@ def test_a_run_goes_on_with_the_settings_that_it_had(go):
     """What is given wins. The ids do not exist, so that the line of the mistake says which one counts."""
     assert go(["--seed=3", "--env_id=Saved-v0"])[1][0].startswith("--env_id=Saved-v0: unknown environment")
     assert go(["--env_id=Saved-v0"], "--env_id", "Given-v0")[1][0].startswith("--env_id=Given-v0: unknown environment")
-    assert "run/saved_model is not an export" in go(["--env_id=Saved-v0"], "--mode=test")[1][0]
+    assert "run/saved_model is not an export" in go(["--network=evil:f"], "--mode=test")[1][0], "which does not read it"
 
 
 def test_lines_that_are_no_settings_do_not_stop_it(go):

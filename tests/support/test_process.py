@@ -112,6 +112,22 @@ def test_what_is_written_to_a_closed_pipe_is_dropped():
     assert (done.returncode, done.stderr) == (0, "done\n")
 
 
+def test_what_is_to_be_done_at_the_end_is_done():
+    program = (
+        "import signal\n"
+        "from impala_tf.support import signals\n"
+        "signals.end_at_once()\n"
+        "with signals.ending_with('ended early', lambda: print('cleaned', flush=True)):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_SECS
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        *(-signal.SIGTERM, "cleaned\n", "\nimpala_tf: SIGTERM: ended early\n"),
+    )
+
+
 def test_the_answer_is_that_of_the_block():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
