@@ -21,7 +21,7 @@ from reproducing import RESULTS, write
 from impala_tf import environments
 from impala_tf.config import Config
 
-CASES = (("CartPole-v1", 2), ("CartPole-v1", 8), ("impala_tf/Busy-v0", 4), ("ALE/Pong-v5", 4))
+CASES = (("CartPole-v1", 2), ("CartPole-v1", 8), ("ALE/Pong-v5", 4))
 
 
 def secs_per_step(vector, num_steps: int) -> float:
