@@ -34,7 +34,12 @@ class VectorEnvironment:
 
     def reset(self) -> EnvOutput:
         """Begins an episode in every environment, from the seed. Returns a row in which all are `first`."""
-        observation, info = self._env.reset(seed=self._seed)
+        try:
+            observation, info = self._env.reset(seed=self._seed)
+        except (EnvironmentFailure, SettingError):
+            raise
+        except Exception as error:
+            raise self._failure(error, "reset") from error
         self._rows = EpisodeRows(self.num_envs, self._task, self._nested_space)
         no_reward, no_end = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
         return self._rows.row(slice(None), no_reward, no_end, no_end.copy(), observation, info)
@@ -50,10 +55,14 @@ class VectorEnvironment:
             observation, reward, terminated, truncated, info = self._env.step(actions)
         except (EnvironmentFailure, SettingError):
             raise
-        except Exception as error:  # It is the vector of a library, or of the id's own.
-            failed = Failed.of(error, "step")
-            raise EnvironmentFailure(f"--env_id={self._task.env_id}: {failed.text}", failed.trace) from error
+        except Exception as error:
+            raise self._failure(error, "step") from error
         return self._rows.row(slice(None), reward, terminated, truncated, observation, info)
+
+    def _failure(self, error: Exception, method: str) -> EnvironmentFailure:
+        """Returns what an exception of a library's vector, or of the id's own, is to the run."""
+        failed = Failed.of(error, method)
+        return EnvironmentFailure(f"--env_id={self._task.env_id}: {failed.text}", failed.trace)
 
     def render(self) -> np.ndarray:
         """Returns the first environment's picture, [height, width, 3] uint8; needs render_mode="rgb_array"."""

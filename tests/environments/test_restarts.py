@@ -187,3 +187,35 @@ def test_what_numpy_would_spread_over_the_observation_is_refused():
 def test_what_cannot_be_made_up_for_is_said(settings, message):
     with pytest.raises(SettingError, match=message):
         environments.spec_of(Config(**settings))
+
+
+class BadVector(gym.vector.VectorEnv):
+    """A vector of an id's own, which raises in its second step."""
+
+    metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}  # noqa: RUF012
+    num_envs = 2
+    steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        if self.steps:
+            raise OSError("no more episodes")
+        return np.zeros([2, 1], np.float32), {}
+
+    def step(self, actions):
+        self.steps += 1
+        if self.steps == 2:
+            raise OSError("the simulator has died")
+        return np.zeros([2, 1], np.float32), np.zeros(2), np.zeros(2, bool), np.zeros(2, bool), {}
+
+
+def test_a_vector_of_a_library_is_named_with_the_line_that_failed():
+    environment = environments.VectorEnvironment(BadVector(), 1)
+    environment.reset()
+    environment.step(np.zeros(2, int))
+    with pytest.raises(
+        EnvironmentFailure, match=r"raised in its step: OSError: the simulator has died \(.*, line "
+    ) as e:
+        environment.step(np.zeros(2, int))
+    assert isinstance(e.value.__cause__, OSError)
+    with pytest.raises(EnvironmentFailure, match="raised in its reset: OSError: no more episodes"):
+        environment.reset()
