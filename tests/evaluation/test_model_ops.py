@@ -5,6 +5,7 @@ import importlib
 import pytest
 import tensorflow as tf
 
+from impala_tf.evaluation.export import ExportedAgent
 from impala_tf.evaluation.model_ops import KNOWN_OPS, SAVER_OPS, ops_lines, ops_of
 from tests.support.paths import ROOT
 
@@ -61,6 +62,14 @@ def test_a_strangers_operation_is_named_and_not_run(tmp_path, do, op, deep):
     assert op in line
     assert "\n" not in line
     assert not list(tmp_path.glob("written*"))
+
+
+def test_it_is_said_before_the_model_is_loaded(tmp_path, monkeypatch, capsys):
+    module = Module(write_file, str(tmp_path / "written"), deep=False)
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.step)
+    monkeypatch.setattr(tf.saved_model, "load", lambda path: pytest.exit(capsys.readouterr().err))
+    with pytest.raises(pytest.exit.Exception, match=r"operations that no export of this project has .*WriteFile"):
+        ExportedAgent(tmp_path / "model")
 
 
 def test_what_is_no_model_is_refused(tmp_path):
