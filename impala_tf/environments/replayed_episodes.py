@@ -96,7 +96,7 @@ class ActionLog:
 
     def add(self, actions: np.ndarray, first: np.ndarray) -> None:
         """Adds the actions [B, ...] of a step. first: [B] bool, whether it began an episode and ignored the action."""
-        self._rows.append(actions.copy())  # TensorFlow may write the next actions into the same memory.
+        self._rows.append(actions.copy())  # The next actions may be written into the same memory.
         if first.any():
             self._begins[first] = self._num_dropped + len(self._rows)
 

@@ -91,6 +91,4 @@ def _by_actor(groups: Unroll) -> Unroll:
     actors = groups.actor.numpy()[:, 0]
     if np.all(actors[:-1] <= actors[1:]):
         return groups
-    order = np.argsort(actors, kind="stable")
-    # Numpy does it in a fraction of the time of an op for each leaf.
-    return tf.nest.map_structure(lambda leaf: tf.convert_to_tensor(leaf.numpy()[order]), groups)
+    return _take(groups, np.argsort(actors, kind="stable"))

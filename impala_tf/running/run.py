@@ -86,7 +86,7 @@ def after_update(run: Run, result: UpdateResult, batch: BatchStatistics, publish
     run.metrics.record(learner.environment_frames, learner.updates, learner.learning_rate, batch, result.metrics)
     if run.exact and publishes:
         run.exact.mark()
-    if run.checkpoints.due(learner.updates) and (publishes or not run.exact):
+    if (publishes or not run.exact) and run.checkpoints.due(learner.updates):
         run.metrics.write_row(run.queue.size())  # The tables have all that a resumed run does not make again.
         save(run)
     if run.exact and publishes:

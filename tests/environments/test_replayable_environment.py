@@ -60,18 +60,21 @@ def saved(leaf):
     ids=lambda value: value["env_id"] if isinstance(value, dict) else "",
 )
 def test_a_vector_goes_on_where_another_one_was(settings, num_steps, num_points):
-    """The points lie within episodes, at their last rows and at first ones; steps beyond a point change nothing."""
+    """The points lie within episodes, at their last rows and at first ones; steps beyond a point change nothing.
+
+    All actions come in the same memory.
+    """
     first = vector_of(**settings)
     actions = actions_of(first, num_steps)
+    memory = actions[0].copy()
     rows = [first.reset()]
     points = []
     for t, action in enumerate(actions):
+        memory[:] = action
+        mark = first.mark()
+        rows.append(first.step(memory))
         if t >= num_steps - num_points:
-            mark = first.mark()
-            rows.append(first.step(action))
             points.append(first.arrays_at(mark))
-        else:
-            rows.append(first.step(action))
     if settings is not ATARI:
         assert any(row.first.any() for row in rows[1:]), "no episode has ended"
     for t, arrays in zip(range(num_steps - num_points, num_steps), points, strict=True):

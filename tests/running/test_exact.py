@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
-import threading
 import time
 
 import numpy as np
@@ -13,6 +10,7 @@ import pytest
 
 from impala_tf.config import SettingError
 from impala_tf.running import exact
+from impala_tf.running.architectures import impala
 from tests.support.environments import COUNTING
 from tests.support.runs import learned, metrics_of, run
 
@@ -78,25 +76,26 @@ def test_a_killed_run_that_goes_on_equals_one_that_was_not_killed(settings, tmp_
     assert_same_run(whole, place)
 
 
-def test_a_stopped_run_that_goes_on_equals_one_that_was_not_stopped(tmp_path):
-    """The signal comes at any moment, mostly within an unroll or between two minibatches."""
-    settings = dict(architecture="a2c_sync_trajectory", batch_size=8, total_environment_frames=1600) | PPO | EXACT
+def test_a_stopped_run_that_goes_on_equals_one_that_was_not_stopped(tmp_path, monkeypatch):
+    """It is stopped between two minibatches, and with the next unrolls on their way."""
+    settings = dict(architecture="a2c_sync_trajectory", batch_size=8, total_environment_frames=800) | PPO | EXACT
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     summary = run(whole, **settings)
 
-    def stop():
-        deadline = time.monotonic() + 60
-        while len(list((stopped / "checkpoints").glob("*.npz"))) < 5 and time.monotonic() < deadline:
-            time.sleep(0.005)
-        os.kill(os.getpid(), signal.SIGTERM)
+    plain, stops = impala.after_update, [22, 40]
 
-    thread = threading.Thread(target=stop)
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A signal that comes too late ends no test.
-    thread.start()
-    first = run(stopped, **settings)
-    thread.join()
-    signal.signal(signal.SIGTERM, before)
-    assert 0 < first.updates < summary.updates, "it was to be stopped on the way"
+    def after_update(run, *arguments):
+        plain(run, *arguments)
+        if stops and run.learner.updates == stops[0]:
+            deadline = time.monotonic() + 60
+            while run.learner.updates == 40 and run.queue.size() < 4 and time.monotonic() < deadline:
+                time.sleep(0.001)
+            stops.pop(0)
+            run.crew.stop()
+
+    monkeypatch.setattr(impala, "after_update", after_update)
+    assert (run(stopped, **settings).updates, learned(stopped)["updates"]) == (22, 20)
+    assert (run(stopped, **settings).updates, learned(stopped)["updates"]) == (40, 40)
     assert run(stopped, **settings).updates == summary.updates
     assert_same_run(whole, stopped)
 

@@ -197,6 +197,21 @@ def test_the_learner_publishes_what_it_learned_before_it_records_it(architecture
     assert fakes.crew.stopping, "the budget is used, but the run goes on"
 
 
+def test_with_exact_resume_the_actors_wait_until_their_place_is_marked():
+    """Two minibatches are the batch; after the first one nothing is marked, saved or published."""
+    fakes = Fakes(limit=2)
+    fakes.due = lambda updates: fakes.log("asked whether to save")
+    run = make_run(fakes, "a2c_sync_trajectory")._replace(exact=SimpleNamespace(mark=lambda: fakes.log("marked")))
+    last_uses = iter([False, True])
+    get = run.staged.get
+    run.staged.get = lambda: get()._replace(is_last_use=next(last_uses))
+    THREADS["a2c_sync_trajectory"](run)["learner"]()
+    expected = ["get", "update from groups of 7", "recorded 1"]
+    expected += ["learned from groups: advantages 1", "get", "update from groups of 7", "recorded 2", "marked"]
+    expected += ["asked whether to save", "new weights 2 published as 2", "learned from groups: advantages 2"]
+    assert fakes.tape == expected
+
+
 @pytest.mark.parametrize("architecture", ["impala", "a2c_sync_step", "a2c_sync_trajectory"])
 def test_the_stager_hands_on_one_batch_after_the_other(architecture):
     fakes = Fakes(limit=2)
