@@ -15,9 +15,10 @@ from impala_tf.settings.learners import LearnerSettings
 from impala_tf.settings.learning import LEARNING_RATE_SETTINGS, LearningSettings, learning_rate_factor
 from impala_tf.settings.network import NetworkSettings
 from impala_tf.settings.record import RecordSettings
+from impala_tf.settings.removed import REMOVED
 from impala_tf.settings.replay import ReplaySettings
 from impala_tf.settings.run import RunSettings
-from impala_tf.settings.setting import ENVIRONMENT, NETWORK, SettingError, as_text, checked
+from impala_tf.settings.setting import ENVIRONMENT, NETWORK, SettingError, as_text, checked, is_value
 from impala_tf.settings.spaces import SpaceSettings
 from impala_tf.settings.transfer import TransferSettings
 
@@ -25,6 +26,7 @@ __all__ = [
     "GROUPS",
     "Config",
     "SettingError",
+    "damaged_lines",
     "differences",
     "environment_settings",
     "fields",
@@ -99,6 +101,19 @@ def differences(config: Config, flag_lines: list[str], network: bool) -> list[st
         if (NETWORK in field.metadata["roles"]) == network and saved.get(field.name, here) != here:
             found.append(f"--{field.name}={saved[field.name]} (given: {here})")
     return found
+
+
+def damaged_lines(flag_lines: list[str]) -> list[int]:
+    """Returns the indices of lines of a saved flag file that are no setting, or no value that a network can have."""
+    known = {field.name: field for field in fields()}
+
+    def is_setting(line: str) -> bool:
+        name, equals, text = line.strip()[2:].partition("=")
+        if not line.startswith("--") or not equals or name not in known:
+            return line.startswith("--") and name in REMOVED
+        return NETWORK not in known[name].metadata["roles"] or is_value(known[name], text)
+
+    return [index for index, line in enumerate(flag_lines) if not is_setting(line)]
 
 
 def learning_rate_change(config: Config, flag_lines: list[str], environment_frames: int) -> str:

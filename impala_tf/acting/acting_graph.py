@@ -36,6 +36,7 @@ class ActingGraph:
         self._errors: dict[int, Exception] = {}
         self._lock = threading.Lock()
         self._call: Callable | None = None
+        self._optimised = threading.Event()
         self._shapes: list[tf.TensorShape] = []  # The shapes of the inputs that the graph was traced for.
 
     def add(self, index: int, actor: Any) -> None:
@@ -61,14 +62,18 @@ class ActingGraph:
         """
         inputs = [tf.convert_to_tensor(x) for x in (np.array(index, np.int32), flat_weights, seeds, *behaviour, *row)]
         with self._lock:
+            is_first = self._call is None
             if self._call is None:
-                call = direct_call(self._define_flat, inputs)
                 self._shapes = [x.shape for x in inputs]
-                # TensorFlow optimises a graph in its first call, and again in each call that begins before that one has
-                # ended. So the other actors wait.
-                outputs = self._call_graph(call, index, inputs)
-                self._call = call
-                return outputs
+                self._call = direct_call(self._define_flat, inputs)
+        if is_first:
+            # TensorFlow optimises a graph at the begin of its first call, and would do so again in others that begin
+            # meanwhile. So the other actors wait, until the graph calls Python; an environment may hang there.
+            try:
+                return self._call_graph(self._call, index, inputs)
+            finally:
+                self._optimised.set()
+        self._optimised.wait()
         assert [x.shape for x in inputs] == self._shapes, f"actor {index} does not fit the others' graph"
         return self._call_graph(self._call, index, inputs)
 
@@ -117,6 +122,8 @@ class ActingGraph:
         return outputs
 
     def _call_actor(self, method: Callable, index: np.ndarray, *arguments: np.ndarray) -> list[np.ndarray]:
+        if not self._optimised.is_set():
+            self._optimised.set()
         try:
             return method(self._actors[int(index)], *arguments)
         except Exception as error:

@@ -1,7 +1,6 @@
 """Has the actor whose environments step at the same time."""
 
 import functools
-import time
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +39,7 @@ class Actor(BaseActor):
         environment = self._environment
         num_envs = environment.num_envs
         if self._row is None:
+            self.place.enter("reset")
             self._row = environment.reset()
             self._policy_inputs = [
                 *policy_inputs(self._row), self._zero_actions(num_envs), self._zero_core_states(num_envs)
@@ -102,9 +102,12 @@ class Actor(BaseActor):
         said: what else is recorded of the row, see `ActingGraph._recorded`.
         """
         self._writer.write_action(t, action, *said)
-        started = time.perf_counter()
+        place = self.place
+        place.enter("step")
+        started = place.since
         self._row = row = self._environment.step(action)
-        self.environment_secs += time.perf_counter() - started
+        place.enter("policy")
+        self.environment_secs += place.since - started
         self._writer.write_row(t + 1, row)
         return policy_inputs(row)
 

@@ -9,6 +9,7 @@ from impala_tf.acting.acting_graph import ActingGraph
 from impala_tf.acting.seeds import row_seeds
 from impala_tf.networks import Agent
 from impala_tf.support.diverged import Diverged
+from impala_tf.support.places import Place
 from impala_tf.types import EnvOutput, Unroll
 
 
@@ -22,12 +23,14 @@ class BaseActor:
 
     environment_secs: seconds of the last unroll that were spent in the environments.
     num_graph_calls: number of calls of the graph that have returned.
+    place: where in its unroll the actor is: "reset" and "step" of its environments, or "policy".
     """
 
     def __init__(self, index: int, environment: Any, graph: ActingGraph, seed: int):
         self.index = index
         self.environment_secs = 0.0
         self.num_graph_calls = 0
+        self.place = Place()
         self._environment = environment
         self.graph = graph
         self.spec = graph.spec
@@ -55,6 +58,7 @@ class BaseActor:
 
         Raises Diverged when the weights make an action that is no action.
         """
+        self.place.enter("policy")
         seeds = row_seeds(self._seed, self.index, self.num_graph_calls, self.spec.unroll_length)
         behaviour = self.graph.policy.behaviour.inputs(actors)
         try:

@@ -1,7 +1,5 @@
 """Has the actor whose policy calls take the ready environments, while the others step (double buffering)."""
 
-import time
-
 import numpy as np
 import tensorflow as tf
 
@@ -38,6 +36,7 @@ class PartialActor(BaseActor):
         self._finished = []
         self.environment_secs = 0.0
         if not len(self._ready):
+            self.place.enter("reset")
             self._policy_inputs = self._take_row(*self._environment.reset())
         actors = np.full(len(self._ready), self.index)
         self._policy_inputs = self._act(policy_version, flat_weights, self._policy_inputs, actors)
@@ -56,9 +55,12 @@ class PartialActor(BaseActor):
         self._writer.write_action(envs, self._rows_written[envs] - 1, action, *said)
         self._last_actions[envs] = action
         self._core_states[envs] = core_state
-        started = time.perf_counter()
+        place = self.place
+        place.enter("step")
+        started = place.since
         envs, row = self._environment.step(action)
-        self.environment_secs += time.perf_counter() - started
+        place.enter("policy")
+        self.environment_secs += place.since - started
         return self._take_row(envs, row)
 
     def _take_row(self, envs: np.ndarray, row: EnvOutput) -> list[np.ndarray]:

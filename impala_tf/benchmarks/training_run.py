@@ -8,7 +8,7 @@ from typing import NamedTuple
 from impala_tf.benchmarks.measure import Rate, cpu_secs
 from impala_tf.config import Config
 from impala_tf.records.logdir import LogDir
-from impala_tf.running import architectures, training, wiring
+from impala_tf.running import ending, training, wiring
 from impala_tf.running.run import Run
 
 WARM_UP_SECS = 1.0  # The measurement begins so long after everything is compiled.
@@ -41,8 +41,7 @@ def measure(config: Config, secs: float) -> RunMeasurement:
     with tempfile.TemporaryDirectory() as directory:
         config = dataclasses.replace(config, logdir=directory, total_environment_frames=ENDLESS_FRAMES)
         run = wiring.connect(config, LogDir(config, warn=lambda line: None))
-        for name, work in architectures.THREADS[config.architecture](run).items():
-            run.crew.start(name, work)
+        training.start(run)
         try:
             _wait_for_start(run)
             _wait(run, WARM_UP_SECS)
@@ -65,10 +64,9 @@ def measure(config: Config, secs: float) -> RunMeasurement:
             )
         finally:
             run.crew.stop()
-            run.crew.join(training.JOIN_SECS)
+            run.crew.join(ending.JOIN_SECS)
             run.metrics.close()
-            for actor in run.actors:
-                actor.close()
+            ending.close(run.actors, [], in_a_hurry=False)
 
 
 def _wait_for_start(run: Run) -> None:

@@ -1,9 +1,10 @@
 """Evaluates during training: plays episodes with the newest weights in environments of its own, now and then."""
 
+import contextlib
 import functools
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -46,7 +47,7 @@ class Evaluator:
     evaluations: writer of the results.
     directory: directory in which the best weights are kept.
     began_frames: number of environment frames of the run when it was resumed; 0 means that it is new.
-    warn: function that gets a line when the best weights from before the resume are damaged.
+    warn: function that gets a line when the best weights from before the resume are damaged, or cannot be written.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Evaluator:
         self._tasks = tasks
         self._evaluations = evaluations
         self._weights = BestWeights(directory)
+        self._warn = warn
         if began_frames:
             self._weights.resume(warn)
 
@@ -109,7 +111,8 @@ class Evaluator:
             self._evaluations.record(environment_frames, version, task, statistics)
         score = score_of(results)
         if self.best is None or score > self.best.selection_score:
-            self._weights.keep(Best(environment_frames, version, score), flat_weights.numpy())
+            with self._said_when_full():
+                self._weights.keep(Best(environment_frames, version, score), flat_weights.numpy())
 
     def has_evaluated(self, environment_frames: int) -> bool:
         """Returns whether all tasks were evaluated after so many frames, now or before the run was resumed."""
@@ -121,7 +124,16 @@ class Evaluator:
         An exception of `pause` ends it, and then no score is kept.
         """
         results = self._play_all(tf.constant(self._weights.flat_weights()), SCORE_SEED, pause)
-        self._weights.keep_score(score_of(results))
+        with self._said_when_full():
+            self._weights.keep_score(score_of(results))
+
+    @contextlib.contextmanager
+    def _said_when_full(self) -> Iterator[None]:
+        """Says when its block cannot write; the run does not need it."""
+        try:
+            yield
+        except OSError as error:
+            self._warn(f"the best weights cannot be written ({error.strerror}); what was kept before stays")
 
     def best_agent(self) -> Agent:
         """Returns the agent with the best weights."""

@@ -15,6 +15,7 @@ from impala_tf.evaluation.exported_settings import observation_inputs
 from impala_tf.evaluation.model_ops import ops_lines
 from impala_tf.networks import Agent
 from impala_tf.records.exports import read_info, write_info
+from impala_tf.records.files import replace_directory
 from impala_tf.spaces import distributions
 from impala_tf.spaces.observation_spaces import leaves, zeros
 from impala_tf.support.messages import one_line, warn
@@ -96,12 +97,14 @@ def export(agent: Agent, directory: pathlib.Path, info: dict) -> None:
     module = _Export(agent)
     temporary = directory.with_name(directory.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    tf.saved_model.save(module, str(temporary), signatures=module.signatures())
-    # The weights' names are in the order of `_Export.weights`.
-    names = dict(observation=input_names(agent.observation_space), weights=list(agent.variables_by_part()))
-    write_info(temporary, info | names)
-    shutil.rmtree(directory, ignore_errors=True)
-    temporary.replace(directory)
+    try:
+        tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+        # The weights' names are in the order of `_Export.weights`.
+        names = dict(observation=input_names(agent.observation_space), weights=list(agent.variables_by_part()))
+        write_info(temporary, info | names)
+        replace_directory(temporary, directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def exported_arrays(directory: pathlib.Path) -> dict[str, np.ndarray]:

@@ -346,11 +346,13 @@ class Learner:
         arrays = state.in_format_2(arrays, *names)
         variables = self._named_variables()
         arrays, notes = state.for_optimizer(arrays, state.FAMILIES[self._config.optimizer], list(variables))
-        for name, variable in variables.items():
-            if name in arrays or not name.startswith("optimizer/"):
-                variable.assign(arrays[name])
         if len([n for n in arrays if n.startswith(("weights/", "statistics/"))]) != len(names[0]) + len(names[1]):
             raise ValueError("it has more weights")
+        taken = {n: x for n, x in variables.items() if n in arrays or not n.startswith("optimizer/")}
+        for name, variable in taken.items():  # All are checked before any is taken.
+            state.check_fits(name, arrays[name], variable)
+        for name, variable in taken.items():
+            variable.assign(arrays[name])
         self._target_weights = tf.convert_to_tensor(arrays["target"]) if "target" in arrays else None
         self._last_finite.forget()
         self.has_diverged = False

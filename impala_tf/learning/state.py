@@ -71,6 +71,13 @@ def for_optimizer(
     return arrays, notes
 
 
+def check_fits(name: str, array: np.ndarray, variable: keras.Variable) -> None:
+    """Raises ValueError when an array of a checkpoint is no value of the variable."""
+    shape, dtype = tuple(variable.shape), np.dtype(keras.backend.standardize_dtype(variable.dtype))
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{name} is {array.dtype} {array.shape} instead of {dtype} {shape}")
+
+
 def in_format_2(arrays: dict[str, np.ndarray], weight_names: list[str], statistic_names: list[str]) -> dict:
     """Returns the arrays of a checkpoint in format 2, whatever format they had."""
     if int(arrays.get("format", 1)) == FORMAT:

@@ -17,7 +17,7 @@ def export_best(directory: PopulationDirectory, config: Config, options: Options
     row: piece of the member after which its checkpoint was written.
     """
     import_tensorflow()
-    from impala_tf.running.training import save_and_export
+    from impala_tf.running.training import export_newest, save_at_end
     from impala_tf.running.wiring import connect
 
     shutil.rmtree(directory.best, ignore_errors=True)
@@ -28,7 +28,8 @@ def export_best(directory: PopulationDirectory, config: Config, options: Options
     logdir = LogDir(config, warn)
     run = connect(config, logdir)
     logdir.write_settings(config)
-    save_and_export(run)
+    save_at_end(run, [])
+    export_newest(run, [])
     run.metrics.close()
     for actor in run.actors:
         actor.close()

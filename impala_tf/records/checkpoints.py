@@ -36,6 +36,8 @@ class Checkpoints:
         self._first_update_secs: float | None = None
         self._last_secs = time.monotonic()
         self._last_updates = 0
+        self._is_failing = False
+        self.loaded: pathlib.Path | None = None
 
     def paths(self) -> list[pathlib.Path]:
         """Returns the files, oldest first."""
@@ -55,9 +57,9 @@ class Checkpoints:
 
         Raises FloatingPointError when an array is not finite, before anything is written.
         """
-        for name, array in arrays.items():
-            if np.issubdtype(array.dtype, np.inexact) and not np.all(np.isfinite(array)):
-                raise FloatingPointError(f"update {updates}: {name} is not finite; the checkpoints before are kept")
+        wrong = not_finite(arrays)
+        if wrong:
+            raise FloatingPointError(f"update {updates}: {wrong} is not finite; the checkpoints before are kept")
         path = self._directory / f"checkpoint-{updates:010d}.npz"
         write_npz(path, arrays, info)
         # A checkpoint with a higher number was damaged, so this run skipped it; it must not count as the newest.
@@ -70,20 +72,52 @@ class Checkpoints:
     def saved(self, updates: int) -> None:
         """Notes that the state after so many updates is in a checkpoint; the next one is due from here on."""
         self._first_after_secs = None
+        self._is_failing = False
         self._last_secs = time.monotonic()
         self._last_updates = updates
 
-    def load_newest(self, warn: Callable[[str], None]) -> tuple[dict[str, np.ndarray], dict] | None:
+    def put_off(self, updates: int) -> bool:
+        """Notes that a checkpoint could not be written, so that the next one is due after the usual distance.
+
+        Returns whether the one before could be.
+        """
+        is_first, self._is_failing = not self._is_failing, True
+        self._first_after_secs = None
+        self._last_secs, self._last_updates = time.monotonic(), updates
+        return is_first
+
+    def load_newest(
+        self, warn: Callable[[str], None], before: pathlib.Path | None = None
+    ) -> tuple[dict[str, np.ndarray], dict] | None:
         """Gives (arrays, info) of the newest checkpoint that is not damaged; None if there is none.
 
+        Its bytes are checked by their checksum, and all its numbers must be finite. `loaded` is its path.
+
         warn: a function that gets one line for each damaged checkpoint that is passed over.
+        before: path of a checkpoint; only older ones are looked at.
         """
         for path in reversed(self.paths()):
+            if before is not None and _number(path) >= _number(before):
+                continue
             try:
-                return read_npz(path)
+                arrays, info = read_npz(path)
+                wrong = not_finite(arrays)
+                if wrong:
+                    raise DamagedFileError(f"{wrong} is not finite")
             except DamagedFileError as error:
                 warn(f"{path} is damaged ({error}); falling back to the checkpoint before it")
+                continue
+            self.loaded = path
+            return arrays, info
         return None
+
+
+def not_finite(arrays: dict[str, np.ndarray]) -> str:
+    """Returns the name of the first array that is not finite; "" when all are."""
+    for name, array in arrays.items():
+        if np.issubdtype(array.dtype, np.inexact) and not np.all(np.isfinite(array)):
+            return name
+    return ""
 
 
 def _number(path: pathlib.Path) -> int:

@@ -4,8 +4,9 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from impala_tf.records.tables import append_rows, read_rows
+from impala_tf.records.tables import Table, read_rows
 from impala_tf.records.tensorboard import TensorBoardWriter
+from impala_tf.support.messages import warn
 
 COLUMNS = (
     "environment_frames", "updates", "task", "mean", "standard_error", "low_95", "high_95", "num_episodes",
@@ -17,6 +18,7 @@ class Evaluations:
 
     def __init__(self, path: pathlib.Path, tensorboard: TensorBoardWriter, tasks: Sequence[str]):
         self._path = path
+        self._table = Table(path, warn)
         self._tensorboard = tensorboard
         self._tasks = tasks
 
@@ -24,9 +26,7 @@ class Evaluations:
         """Writes the row of one task. statistics: result of `playing.episode_statistics`."""
         low, high = statistics["interval_95"]
         numbers = [f"{x:.6g}" for x in (statistics["mean"], statistics["standard_error"], low, high)]
-        append_rows(
-            self._path, COLUMNS, [[environment_frames, updates, task, *numbers, statistics["num_episodes"]]]
-        )  # fmt: skip
+        self._table.append(COLUMNS, [[environment_frames, updates, task, *numbers, statistics["num_episodes"]]])
         suffix = f"/{task}" if len(self._tasks) > 1 else ""
         self._tensorboard.add_scalars(environment_frames, {f"evaluation/mean_return{suffix}": statistics["mean"]})
 

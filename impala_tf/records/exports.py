@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from impala_tf.config import SettingError
+from impala_tf.records.files import restore_directory
 from impala_tf.support.messages import one_line
 
 MODEL = "saved_model.pb"
@@ -124,6 +125,8 @@ def check_export(directory: pathlib.Path, flag: str) -> ExportInfo:
     Raises SettingError, naming the flag, when the directory holds no export of impala_tf, or another file than the
     export had.
     """
+    if not directory.exists():
+        restore_directory(directory)
     if not (directory / MODEL).is_file() or not (directory / INFO_FILE).is_file():
         raise SettingError(
             f"--{flag}: {directory} is not an export of impala_tf (needs {MODEL} and {INFO_FILE}); "

@@ -1,11 +1,13 @@
 """Writes files whole or not at all, and reads .npz files without trusting them."""
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import json
 import os
 import pathlib
+import shutil
 import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -13,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 _INFO = "info"  # The name of the JSON text among the arrays.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Constants of Linux: fcntl.h, linux/fs.h.
 _DIGEST_BYTES = 64  # SHA-256 in hexadecimal. It is the zip's comment, which ends the file.
 
 
@@ -49,6 +52,54 @@ def _sync_directory(path: pathlib.Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def replace_directory(new: pathlib.Path, path: pathlib.Path) -> None:
+    """Puts the directory `new` in the place of `path`, whose content is removed, after all its bytes are on the disk.
+
+    On Linux the two change places at once, so that `path` is whole at every moment. Elsewhere, and on file systems that
+    cannot do that, the old one is at PATH.old for a moment; `restore_directory` brings it back after a crash.
+    """
+    for file in new.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+        else:
+            _sync_directory(file)
+    _sync_directory(new)
+    if not path.exists():
+        new.rename(path)
+    elif _exchange(new, path):
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        old = _old(path)
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        new.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    _sync_directory(path.parent)
+
+
+def restore_directory(path: pathlib.Path) -> None:
+    """Brings back what a crash within `replace_directory` has left at PATH.old; removes it where PATH is there."""
+    if not path.exists() and _old(path).exists():
+        with contextlib.suppress(OSError):  # It may only be read.
+            _old(path).rename(path)
+    if path.exists():
+        shutil.rmtree(_old(path), ignore_errors=True)
+
+
+def _old(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Lets two paths change their content at once; returns whether the system can do that. renameat2(2)."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # Only Linux has it; Windows has no such library.
+        return False
+    return function(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -5,14 +5,15 @@ import datetime
 import os
 import pathlib
 import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
 
-from impala_tf.config import Config, SettingError, differences, learning_rate_change, to_flag_lines
+from impala_tf.config import Config, SettingError, damaged_lines, differences, learning_rate_change, to_flag_lines
 from impala_tf.records.checkpoints import Checkpoints
 from impala_tf.records.exports import MODEL, check_export
-from impala_tf.records.files import write_text
+from impala_tf.records.files import restore_directory, write_text
 from impala_tf.records.tables import TABLES
 from impala_tf.support.flag_files import Argument
 
@@ -25,8 +26,10 @@ SETTINGS = "settings.flags"
 SAVED_MODEL = "saved_model"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
+FIRST_BYTES = 1 << 16  # A directory must have room for so many when a run begins.
 BEST_MODEL = "best_model"
 FAILURE = "environment_failure.txt"  # The traceback of the environment that ended the run.
+STACKS = "stacks.txt"  # The watchdog writes here what the threads were at when the run stood still.
 
 
 class LogDir:
@@ -47,10 +50,11 @@ class LogDir:
         self.checkpoints = self.path / CHECKPOINTS
         self.checkpoint = None
         self._warn = warn
-        found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
+        self._has_said_strange = False
+        self._found = found = Checkpoints(self.checkpoints, keep=config.keep_checkpoints)
         if found.paths():
             self._check_network(config)
-            self.checkpoint = found.load_newest(warn)
+            self.checkpoint = self._newest = found.load_newest(warn)
             if self.checkpoint is None:
                 raise SettingError(
                     f"--logdir={self.path}: every checkpoint in it is damaged; "
@@ -62,9 +66,35 @@ class LogDir:
         self.start = find_start(config.init_from) if config.init_from and not self.checkpoint else None
         self._check_writable()
 
+    def fall_back(self, why: str) -> bool:
+        """Goes on from the checkpoint before the present one. Returns whether there is one.
+
+        why: text that says what is wrong with the present one, for the reader.
+        """
+        if self._found.loaded is None or self.checkpoint is not self._newest:  # It is not one of this directory's.
+            return False
+        lines: list[str] = []
+        path = self._found.loaded
+        older = self._found.load_newest(lines.append, before=path)
+        if older is None:
+            return False
+        for line in (f"{path} {why}; falling back to the checkpoint before it", *lines):
+            self._warn(line)
+        self.checkpoint = self._newest = older
+        return True
+
     def _saved_settings(self) -> list[str]:
+        """Returns the lines of the settings file that are settings, and says which are not."""
         settings = self.path / SETTINGS
-        return settings.read_text().splitlines() if settings.exists() else []
+        if not settings.exists():
+            return []
+        lines = settings.read_bytes().decode(errors="replace").splitlines()
+        strange = damaged_lines(lines)
+        if strange and not self._has_said_strange:
+            self._has_said_strange = True
+            numbers = ", ".join(str(i + 1) for i in strange)
+            self._warn(f"{settings}: line {numbers} is no setting; it is not compared with those of this run")
+        return [line for i, line in enumerate(lines) if i not in strange]
 
     def _check_network(self, config: Config) -> None:
         network = differences(config, self._saved_settings(), network=True)
@@ -90,8 +120,8 @@ class LogDir:
     def _check_writable(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.path):
-                pass
+            with tempfile.TemporaryFile(dir=self.path) as file:
+                file.write(bytes(FIRST_BYTES))
         except OSError as error:
             raise SettingError(
                 f"--logdir={self.path}: cannot be written ({error.strerror}); give a directory that can"
@@ -122,9 +152,9 @@ class LogDir:
                 ) from None
             except OSError as error:
                 self._warn(f"{self.path} cannot be locked ({error.strerror}); see to it that no second run uses it")
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+            with contextlib.suppress(OSError):  # Only the message to a second run would be poorer.
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
 
     def remove_if_empty(self) -> None:
@@ -136,7 +166,28 @@ class LogDir:
                 self.path.rmdir()
 
     def write_settings(self, config: Config) -> None:
-        """Writes the flag file; sets aside the CSV files of a run that left no checkpoint to go on from."""
+        """Writes the flag file; sets aside the CSV files of a run that left no checkpoint to go on from.
+
+        Also removes what a crash has left of files that were being written. Raises SettingError when it cannot write.
+        """
+        try:
+            self._remove_leftovers()
+            self._write_settings(config)
+        except OSError as error:
+            raise SettingError(
+                f"--logdir={self.path}: cannot be written ({error.strerror}); give a directory that can"
+            ) from error
+
+    def _remove_leftovers(self) -> None:
+        for name in (SAVED_MODEL, BEST_MODEL):
+            restore_directory(self.path / name)
+            shutil.rmtree(self.path / f"{name}.tmp", ignore_errors=True)
+        for directory in (self.path, self.checkpoints):
+            for path in directory.glob("*.tmp"):
+                if path.is_file():
+                    path.unlink()
+
+    def _write_settings(self, config: Config) -> None:
         if self.checkpoint is None:
             stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
             for name in TABLES:

@@ -14,8 +14,10 @@ from impala_tf.experience.batch_statistics import BatchStatistics
 from impala_tf.records.evaluations import Evaluations
 from impala_tf.records.recent_returns import RecentReturns
 from impala_tf.records.rows import EPISODE_COLUMNS, Interval, Position, as_text
-from impala_tf.records.tables import TABLES, append_rows, drop_rows_after
+from impala_tf.records.tables import TABLES, Table, drop_rows_after
 from impala_tf.records.tensorboard import TensorBoardWriter
+from impala_tf.support.messages import warn
+from impala_tf.support.places import Place
 from impala_tf.types import Array
 
 TENSORBOARD_EPISODES = 100  # TensorBoard gets at most so many single episodes per row; episodes.csv has all.
@@ -32,6 +34,7 @@ class Metrics:
     more_columns: functions that return further columns of a row, which only some runs have.
     aborted: number of episodes that were lost, because their environments failed.
     env_restarts: number of environments that were made anew.
+    places: place of each thread that was timed, by its identifier.
     """
 
     def __init__(self, logdir: pathlib.Path, names: tuple[str, ...], tasks: tuple[str, ...] = ("",)):
@@ -39,7 +42,8 @@ class Metrics:
         self._names = names
         self._tasks = tasks
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._tables = [Table(logdir / name, warn) for name in ("metrics.csv", "episodes.csv")]
         self._seconds_before = 0.0
         self._first_update: float | None = None
         self._tensorboard = TensorBoardWriter(logdir)
@@ -55,6 +59,7 @@ class Metrics:
         self.more_columns: list[Callable[[], dict[str, float]]] = []
         self.aborted = 0
         self.env_restarts = 0
+        self.places: dict[int, Place] = collections.defaultdict(Place)
 
     @property
     def seconds(self) -> float:
@@ -78,12 +83,22 @@ class Metrics:
 
     @contextlib.contextmanager
     def timer(self, name: str):
-        """Adds the seconds of its block to the column secs/name."""
-        start = time.perf_counter()
+        """Adds the seconds of its block to the column secs/name. Meanwhile the thread's place is the block."""
+        place = self.places[threading.get_ident()]
+        around = place.what
+        place.enter(name)
+        start = place.since
         trace = self.trace
-        with trace(name) if trace else contextlib.nullcontext():
-            yield
-        self.add_seconds(name, time.perf_counter() - start)
+        try:
+            with trace(name) if trace else contextlib.nullcontext():
+                yield
+        finally:
+            place.enter(around)
+        self.add_seconds(name, place.since - start)
+
+    def enter(self, name: str) -> None:
+        """Notes that this thread is in the block `name` now, which is not timed."""
+        self.places[threading.get_ident()].enter(name)
 
     def add_seconds(self, name: str, seconds: float) -> None:
         """Adds to the column secs/name, which is a mean, and to `total_seconds`."""
@@ -122,23 +137,24 @@ class Metrics:
                 self._recent.add(batch)
                 self.episodes += len(batch.returns)
 
-    def write_row(self, queue_size: int) -> dict[str, float] | None:
-        """Writes one row over all that was recorded since the last, and returns it; None when nothing was."""
-        with self._writing:
-            return self._write_row(queue_size)
+    def write_row(self, queue_size: int, sync: bool = False) -> dict[str, float] | None:
+        """Writes one row over all that was recorded since the last, and returns it; None when nothing was.
 
-    def _write_row(self, queue_size: int) -> dict[str, float] | None:
-        with self._lock:
-            if not self._interval.values["skipped_updates"]:
-                return None
-            interval, position = self._interval, self._position
-            self._interval = Interval()
-        row = self._row(interval, position, queue_size)
-        self._last_row = (row["seconds"], position.environment_frames)
-        append_rows(self._logdir / "metrics.csv", tuple(row), [as_text(row)])
-        append_rows(self._logdir / "episodes.csv", EPISODE_COLUMNS, interval.episode_rows(self._tasks))
-        self._write_summaries(row, interval)
-        return row
+        sync: whether to wait until the row, and the episodes in it, are on the disk.
+        """
+        with self._write_lock:
+            with self._lock:
+                if not self._interval.values["skipped_updates"]:
+                    return None
+                interval, position = self._interval, self._position
+                self._interval = Interval()
+            row = self._row(interval, position, queue_size)
+            self._last_row = (row["seconds"], position.environment_frames)
+            metrics, episodes = self._tables
+            metrics.append(tuple(row), [as_text(row)], sync)
+            episodes.append(EPISODE_COLUMNS, interval.episode_rows(self._tasks), sync)
+            self._write_summaries(row, interval)
+            return row
 
     def _row(self, interval: Interval, position: Position, queue_size: int) -> dict[str, float]:
         seconds = self.seconds
@@ -213,7 +229,17 @@ class Metrics:
         self._last_row = (state["seconds"], environment_frames)
         self._tensorboard.restart_after(environment_frames)
         for name in TABLES:
-            drop_rows_after(self._logdir / name, environment_frames)
+            kept = drop_rows_after(self._logdir / name, environment_frames)
+            if kept.damage:
+                warn(kept.damage)
+
+    def check(self, state: dict) -> None:
+        """Raises KeyError, ValueError or TypeError when `restore` could not take the state."""
+        seconds, episodes, returns = (state[name] for name in ("seconds", "episodes", "recent_returns"))
+        if not (np.isfinite(seconds) and seconds >= 0 and episodes >= 0 and set(returns) <= set(self._tasks)):
+            raise ValueError("its records are not those of this run")
 
     def close(self) -> None:
+        for table in self._tables:
+            table.close()
         self._tensorboard.close()

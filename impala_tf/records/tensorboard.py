@@ -1,14 +1,21 @@
 """Writes TensorBoard's event files. Its own writer takes a row at once; tf.summary would be an op for each number."""
 
+import contextlib
+import os
 import pathlib
+import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DataType
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from impala_tf.support.messages import warn
 
 # Columns stand in these groups on TensorBoard's pages; a column that is not here stands in "run".
 _GROUPS = {
@@ -26,10 +33,20 @@ def tag_of(column: str) -> str:
 
 
 class TensorBoardWriter:
-    """Writes events into a log directory. A step is a number of environment frames."""
+    """Writes events into a log directory. A step is a number of environment frames.
+
+    When the file cannot be written that is said once, and TensorBoard gets no more: what follows a half record is lost.
+    """
 
     def __init__(self, logdir: pathlib.Path):
-        self._writer = EventFileWriter(str(logdir))
+        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._path = logdir / name
+        self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._has_failed = False
+        with self._said_once():
+            self._file = self._path.open("wb")
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Adds one point for each column. scalars: numbers by column."""
@@ -47,10 +64,28 @@ class TensorBoardWriter:
         self._add(step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def flush(self) -> None:
-        self._writer.flush()
+        with self._lock, self._said_once():
+            if self._file:
+                self._file.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        with self._lock, self._said_once():
+            if self._file:
+                self._file.close()
 
     def _add(self, step: int, **content) -> None:
-        self._writer.add_event(Event(step=step, wall_time=time.time(), **content))
+        self._write(Event(step=step, wall_time=time.time(), **content))
+
+    def _write(self, event: Event) -> None:
+        with self._lock, self._said_once():
+            if self._file and not self._has_failed:
+                RecordWriter(self._file).write(event.SerializeToString())
+
+    @contextlib.contextmanager
+    def _said_once(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self._has_failed:
+                warn(f"{self._path} cannot be written ({error.strerror}); TensorBoard gets no more of this run")
+            self._has_failed = True

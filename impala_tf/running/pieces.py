@@ -7,9 +7,9 @@ from typing import NamedTuple
 from impala_tf.config import Config
 from impala_tf.learning.optimizers import Hyperparameters, hyperparameters_of
 from impala_tf.records.logdir import LogDir
-from impala_tf.running import architectures
+from impala_tf.running import ending
 from impala_tf.running.run import Run, save
-from impala_tf.running.training import JOIN_SECS, POLL_SECS
+from impala_tf.running.training import POLL_SECS, start
 from impala_tf.running.wiring import connect, connect_to
 from impala_tf.support.diverged import Diverged
 
@@ -57,8 +57,7 @@ class Pieces:
             diverged = _train(run, until_episodes)
         finally:
             run.metrics.close()
-            for actor in run.actors:
-                actor.close()
+            ending.close(run.actors, [], in_a_hurry=False)
         self._run = run
         counts = run.learner.environment_frames, run.learner.updates, run.metrics.episodes
         return Piece(*counts, run.metrics.mean_returns(), diverged)
@@ -81,8 +80,7 @@ def _reconnect(last: Run, config: Config, logdir: LogDir) -> Run:
 
 def _train(run: Run, until_episodes: int) -> str:
     """Runs the threads and saves. Returns the text of the error when an update was not finite, else ""."""
-    for name, work in architectures.THREADS[run.config.architecture](run).items():
-        run.crew.start(name, work)
+    start(run)
     row_due = time.monotonic() + run.config.log_every_secs
     while not run.crew.wait(POLL_SECS):
         if 0 < until_episodes <= run.metrics.episodes:
@@ -90,9 +88,9 @@ def _train(run: Run, until_episodes: int) -> str:
         if time.monotonic() >= row_due:
             run.metrics.write_row(run.queue.size())
             row_due += run.config.log_every_secs
-    stuck = run.crew.join(JOIN_SECS)
+    stuck = run.crew.join(ending.JOIN_SECS)
     if stuck:
-        raise RuntimeError(f"{', '.join(stuck)} did not end within {JOIN_SECS:g} s")
+        raise RuntimeError(f"{', '.join(stuck)} did not end within {ending.JOIN_SECS:g} s")
     run.metrics.write_row(run.queue.size())
     if isinstance(run.crew.error, Diverged):
         return str(run.crew.error)

@@ -87,14 +87,30 @@ def after_update(run: Run, result: UpdateResult, batch: BatchStatistics, publish
     if run.exact and publishes:
         run.exact.mark()
     if (publishes or not run.exact) and run.checkpoints.due(learner.updates):
-        run.metrics.write_row(run.queue.size())  # The tables have all that a resumed run does not make again.
-        save(run)
+        run.metrics.enter("save")
+        _save_if_possible(run)
+        run.metrics.enter("")
     if run.exact and publishes:
         run.weights.publish(learner.updates, result.flat_weights)
 
 
+def _save_if_possible(run: Run) -> None:
+    try:
+        save(run)
+    except OSError as error:
+        if run.checkpoints.put_off(run.learner.updates):
+            warn(
+                f"the checkpoint of update {run.learner.updates} cannot be written ({error.strerror}); the run goes "
+                "on, keeps those before, and tries again when the next one is due"
+            )
+
+
 def save(run: Run) -> None:
-    """Writes a checkpoint. With --exact_resume it is of the last point from which a run can be resumed to the bit."""
+    """Writes a checkpoint. With --exact_resume it is of the last point from which a run can be resumed to the bit.
+
+    What was recorded before it is on the disk first. Raises OSError when it cannot be written.
+    """
+    run.metrics.write_row(run.queue.size(), sync=True)
     if run.exact:
         run.checkpoints.save(*run.exact.saved())
         return

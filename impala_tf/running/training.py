@@ -17,23 +17,27 @@ from impala_tf.records import bottleneck
 from impala_tf.records.logdir import BEST_MODEL, FAILURE, SAVED_MODEL, LogDir
 from impala_tf.records.profile import Profile
 from impala_tf.records.summary import Summary, write_summary
-from impala_tf.running import architectures, followers
+from impala_tf.running import architectures, ending, followers
 from impala_tf.running.actors import rows_per_call
+from impala_tf.running.doings import Doing
 from impala_tf.running.run import Run, save
+from impala_tf.running.watchdog import Watchdog
 from impala_tf.running.wiring import connect
 from impala_tf.support import signals
 from impala_tf.support.diverged import Diverged
 from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import number, warn
 from impala_tf.support.named_by_files import go_on
-from impala_tf.support.threads import Closed
+from impala_tf.support.threads import Closed, RunError
 
-JOIN_SECS = 20.0  # The threads may take so long to finish the unrolls and the update in hand.
 POLL_SECS = 0.1  # The main thread checks for signals so often.
 
 
-def supervise(run: Run, request: signals.Request) -> None:
-    """Writes metrics, shows progress and heeds signals in the main thread, until the crew is stopping."""
+def supervise(run: Run, request: signals.Request) -> list[Doing]:
+    """Writes metrics, shows progress and heeds signals in the main thread, until the threads have ended.
+
+    Returns what those are at that have not.
+    """
     interval = 0.5 if sys.stderr.isatty() else 10.0
     profile = Profile(run.logdir.path, run.metrics) if run.config.profile else None
     with tqdm.tqdm(
@@ -55,11 +59,22 @@ def supervise(run: Run, request: signals.Request) -> None:
                 profile.stop()
                 if not profile.done:
                     warn("--profile: the run ended before its trace began")
-        lost = run.learner.learners.lost
-        stuck = [] if lost else run.crew.join(JOIN_SECS)
-        if stuck:
-            warn(f"did not end within {JOIN_SECS:g} s: {', '.join(stuck)}")
+        left = [] if run.learner.learners.lost else ending.join(run, functools.partial(in_a_hurry, run, request))
         show(run, bar)
+    return left
+
+
+def in_a_hurry(run: Run, request: signals.Request) -> bool:
+    """Returns whether somebody waits for the end of the run."""
+    return request.made or run.crew.error is not None
+
+
+def start(run: Run) -> None:
+    """Starts the threads of the architecture, and the watchdog."""
+    for name, work in architectures.THREADS[run.config.architecture](run).items():
+        run.crew.start(name, work)
+    if run.config.stall_secs:
+        run.crew.start("watchdog", Watchdog(run).work)
 
 
 def wait(run: Run, request: signals.Request, seconds: float, profile: Profile | None) -> bool:
@@ -101,16 +116,15 @@ def train(
     run = connect(config, logdir, make_torso, shape_rewards, learners)
     logdir.write_settings(config)
     with signals.requests() as request:
-        for name, work in architectures.THREADS[config.architecture](run).items():
-            run.crew.start(name, work)
+        start(run)
         if run.evaluator:
             frames = functools.partial(getattr, run.learner, "environment_frames")
             run.crew.start("evaluator", functools.partial(run.evaluator.work, run.crew, frames, run.weights.latest))
         try:
-            supervise(run, request)
-        except Exception as error:  # The disk is full, or the terminal is closed.
+            left = supervise(run, request)
+        except Exception as error:  # The terminal is closed.
             run.crew.stop(error)
-            run.crew.join(JOIN_SECS)
+            left = ending.join(run, lambda: True)
         if learners.lost:
             raise learners.lost
         if run.learner.all_end and run.is_chief and not request.made and not run.crew.error:
@@ -125,9 +139,10 @@ def train(
             logdir,
         )
         try:
-            finish(run, summary, request)
+            finish(run, summary, request, left)
             if run.is_chief:
-                write_summary(summary)
+                with ending.writing("the summary"):
+                    write_summary(summary)
         finally:
             if learners.size > 1 and not run.going:  # Otherwise they do not end by agreement.
                 followers.wait_for_chief(learners)
@@ -143,23 +158,24 @@ def explain_time(run: Run) -> str:
     return bottleneck.explain(seconds, rows, run.config.batch_size, run.config.architecture)
 
 
-def finish(run: Run, summary: Summary, request: signals.Request) -> None:
-    """Saves, exports, closes, and raises the error that ended the run, if one did."""
+def finish(run: Run, summary: Summary, request: signals.Request, left: list[Doing]) -> None:
+    """Saves, exports, closes, and raises the error that ended the run, if one did. left: result of `supervise`."""
     errors = [run.crew.error] if run.crew.error else []
     failure = run.crew.error
     for step in (
         lambda: failure.keep_trace(run.logdir.path / FAILURE) if isinstance(failure, EnvironmentFailure) else None,
         lambda: run.metrics.write_text("bottleneck", summary.bottleneck),
-        lambda: save_and_export(run),
+        lambda: save_at_end(run, left),
+        lambda: export_newest(run, left),
         lambda: export_best(run, request),
         run.metrics.close,
-        *(actor.close for actor in run.actors),
+        lambda: ending.close(run.actors, left, in_a_hurry(run, request)),
     ):
         try:
             step()
         except Exception as error:
             if errors:
-                warn(f"after the error: {type(error).__name__}: {error}")
+                warn(f"after the error: {'' if isinstance(error, RunError) else f'{type(error).__name__}: '}{error}")
             errors.append(error)
     if errors:
         if run.is_chief and run.checkpoints.paths():
@@ -167,22 +183,30 @@ def finish(run: Run, summary: Summary, request: signals.Request) -> None:
         raise errors[0]
 
 
-def save_and_export(run: Run) -> None:
-    """Saves a checkpoint and exports its weights; where numbers were not finite, exports those of the last checkpoint.
+def save_at_end(run: Run, left: list[Doing]) -> None:
+    """Saves a checkpoint; where numbers were not finite, takes the weights of the last one.
 
     Only the chief of several learners does.
+
+    left: result of `supervise`. Raises RunError when it cannot be written.
     """
     if not run.is_chief:
         return
-    stuck = [name for name in run.crew.running() if name.startswith(("learner", "worker"))]
-    if stuck:
-        warn(f"{', '.join(stuck)}: still updating: not saved; the checkpoints before are kept")
+    if ending.is_updating(left):
+        warn("the weights may still change: not saved; the checkpoints before are kept")
         return
     if isinstance(run.crew.error, Diverged):
         take_last_checkpoint(run)
-    else:
+        return
+    with ending.writing("the last checkpoint"):
         save(run)
-    export(run.learner.agent, run.logdir.path / SAVED_MODEL, export_info(run))
+
+
+def export_newest(run: Run, left: list[Doing]) -> None:
+    """Exports the learner's weights; the arguments and errors are those of `save_at_end`."""
+    if run.is_chief and not ending.is_updating(left):
+        with ending.writing("the export"):
+            export(run.learner.agent, run.logdir.path / SAVED_MODEL, export_info(run))
 
 
 def take_last_checkpoint(run: Run) -> None:
@@ -215,13 +239,19 @@ def export_best(run: Run, request: signals.Request) -> None:
     frames = run.learner.environment_frames
     at_end = frames >= run.config.total_environment_frames
     episodes = f"{run.config.evaluate_num_episodes} episodes of each task"
-    with contextlib.suppress(Closed), tf.device("/CPU:0"):
-        if at_end and not run.crew.error and not evaluator.has_evaluated(frames):
-            warn(f"evaluating the weights at the end, {episodes}")
-            evaluator.evaluate(frames, run.learner.updates, run.learner.agent.flat_weights(), pause)
-        if evaluator.best and evaluator.best.score is None and not run.crew.error and not request.made:
-            warn(f"evaluating the best weights with other seeds, {episodes}")
-            evaluator.score_best(pause)
+
+    def play() -> None:
+        with tf.device("/CPU:0"):
+            if at_end and not run.crew.error and not evaluator.has_evaluated(frames):
+                warn(f"evaluating the weights at the end, {episodes}")
+                evaluator.evaluate(frames, run.learner.updates, run.learner.agent.flat_weights(), pause)
+            if evaluator.best and evaluator.best.score is None and not run.crew.error and not request.made:
+                warn(f"evaluating the best weights with other seeds, {episodes}")
+                evaluator.score_best(pause)
+
+    with contextlib.suppress(Closed):
+        ending.unless_it_hangs("the evaluation", play, request)
     if evaluator.best:
         info = export_info(run) | dict(best=evaluator.best.description())
-        export(evaluator.best_agent(), run.logdir.path / BEST_MODEL, info)
+        with ending.writing("the export of the best weights"):
+            export(evaluator.best_agent(), run.logdir.path / BEST_MODEL, info)

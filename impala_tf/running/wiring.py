@@ -36,7 +36,7 @@ from impala_tf.running.needs import check_needs
 from impala_tf.running.run import Run
 from impala_tf.running.sources import make_queue, make_source
 from impala_tf.running.start import take_weights
-from impala_tf.support.messages import warn
+from impala_tf.support.messages import one_line, warn
 from impala_tf.support.threads import Crew, Slot, Turns
 
 
@@ -92,9 +92,7 @@ def connect_to(
     metrics = Metrics(logdir.path, learner.metric_names, spec.tasks)
     checkpoints = make_checkpoints(config, logdir)
     if logdir.checkpoint:
-        arrays, info = logdir.checkpoint
-        restore_learner(learner, arrays, logdir)
-        metrics.restore(info["metrics"], learner.environment_frames)
+        restore(learner, metrics, logdir)
         checkpoints.saved(learner.updates)
     learner.take_from_chief()
     random = random_of(config, learner.learners, learner.updates)
@@ -114,8 +112,8 @@ def connect_to(
     source = make_source(config, queue, learner, random, metrics.timer)
     exact = make_exact(config, seed, random, learner, metrics, source, actors, logdir.checkpoint)
 
-    crew, staged = Crew(), Slot()
-    for closeable in (queue, weights, staged):
+    crew, staged, turns = Crew(), Slot(), Turns(num_at_once)
+    for closeable in (queue, weights, staged, turns):
         crew.on_stop(closeable.close)
     return Run(
         config=config,
@@ -127,7 +125,7 @@ def connect_to(
         source=source,
         staged=staged,
         actors=actors,
-        turns=Turns(num_at_once),
+        turns=turns,
         metrics=metrics,
         checkpoints=checkpoints,
         crew=crew,
@@ -161,17 +159,28 @@ def make_checkpoints(config: Config, logdir: LogDir) -> Checkpoints:
     )
 
 
-def restore_learner(learner: Learner, arrays: dict[str, np.ndarray], logdir: LogDir) -> None:
-    """Gives the learner the state of a checkpoint, and warns of what did not fit.
+def restore(learner: Learner, metrics: Metrics, logdir: LogDir) -> None:
+    """Gives the learner and the records the state of the newest checkpoint that fits, and warns of what did not.
 
-    Raises SettingError when the checkpoint is of another network.
+    It is checked whole before anything is taken from it. Raises SettingError when all are of another network.
     """
-    try:
-        notes = learner.restore(arrays)
-    except (KeyError, ValueError) as error:
-        raise SettingError(
-            f"--logdir={logdir.path}: its checkpoint is of another network ({error}); give another directory"
-        ) from error
+    first_error: Exception | None = None
+    while True:
+        assert logdir.checkpoint is not None
+        arrays, info = logdir.checkpoint
+        try:
+            np.random.default_rng().bit_generator.state = info["random"]
+            metrics.check(info["metrics"])
+            notes = learner.restore(arrays)
+            break
+        except (KeyError, ValueError, TypeError) as error:
+            first_error = first_error or error
+            if not logdir.fall_back(f"is of another network ({one_line(error)})"):
+                raise SettingError(
+                    f"--logdir={logdir.path}: its checkpoint is of another network ({one_line(first_error)}); give "
+                    "another directory"
+                ) from error
+    metrics.restore(info["metrics"], learner.environment_frames)
     for note in notes:
         warn(f"--logdir={logdir.path}: {note}")
 

@@ -319,6 +319,11 @@ CONTRADICTIONS = (
     ),
     _not_with_exact_resume("num_learners", lambda c: num_learners(c) > 1, "which is for one learner"),
     Contradiction(
+        "stall_abort_secs",
+        lambda c: c.stall_abort_secs > 0 and c.stall_secs == 0,
+        lambda c: "needs the watchdog, which --stall_secs=0 turns off",
+    ),
+    Contradiction(
         "clip_rho_threshold",
         lambda c: c.clip_rho_threshold < c.clip_c_threshold,
         lambda c: f"must be at least --clip_c_threshold={c.clip_c_threshold} (V-trace needs rho_bar >= c_bar)",

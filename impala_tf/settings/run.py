@@ -44,3 +44,15 @@ class RunSettings:
         choices=("impala", "a2c_sync_step", "a2c_sync_trajectory", "a3c"),
         roles=(COMMON,),
     )
+    stall_secs: float = setting(
+        60.0,
+        "Who works at one place for so long, or waits while there is no update, is named; 0: nobody.",
+        "seconds",
+        bounds=at_least(0),
+    )
+    stall_abort_secs: float = setting(
+        0.0,
+        "The run is saved and ended when there was no update for so long; 0: never. Building graphs does not count.",
+        "seconds",
+        bounds=at_least(0),
+    )

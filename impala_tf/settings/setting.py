@@ -101,6 +101,20 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     return value
 
 
+def is_value(field: dataclasses.Field, text: str) -> bool:
+    """Returns whether the text is what `as_text` makes of a value that the setting may have."""
+    readers = {
+        bool: lambda text: {"true": True, "false": False}[text],
+        tuple: lambda text: tuple(map(int, text.split(","))),
+    }
+    kind = type(field.default)
+    try:
+        checked(field, readers.get(kind, kind)(text))
+    except (ValueError, KeyError):
+        return False
+    return True
+
+
 def _wrong_type(name: str, value: Any, right: str) -> SettingError:
     text = " ".join(repr(value).split())
     text = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

@@ -15,8 +15,11 @@ from impala_tf.settings.setting import as_text
 from impala_tf.support import flag_files, help_text, named_by_files, process
 from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import one_line, warn
+from impala_tf.support.others import ending_despite_threads
 from impala_tf.support.own_code import trusted_modules
+from impala_tf.support.threads import RunError
 
+RUN_ERROR = 1
 USAGE_ERROR = 2
 ENVIRONMENT_ERROR = 1
 ABOUT_FLAG_FILES = (
@@ -124,8 +127,12 @@ def run_main(
                 raise
             warn(str(failure))
             sys.exit(ENVIRONMENT_ERROR)
+        except RunError as error:
+            warn(str(error))
+            sys.exit(RUN_ERROR)
 
-    app.run(guarded, flags_parser=parse_or_help)
+    with ending_despite_threads():
+        app.run(guarded, flags_parser=parse_or_help)
 
 
 def parse(argv: Sequence[str], saved_arguments: Callable[[str], list[flag_files.Argument]] | None = None) -> list[str]:

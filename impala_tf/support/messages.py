@@ -50,7 +50,10 @@ def with_place(error: Exception) -> str:
     # Keras writes in colour and appends the arguments of the call.
     text = one_line(re.sub(r"\x1b\[\d*m", "", str(error).partition("Arguments received")[0]))
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}: {text}{own_place(traceback.extract_tb(error.__traceback__))}"
+
+
+def own_place(frames: traceback.StackSummary) -> str:
+    """Returns " (FILE, line N)" of the innermost frame of the user's code; "" where none is."""
     own = [frame for frame in frames if not any(part in frame.filename for part in _NOT_THE_USERS)]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {text}{place}"
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

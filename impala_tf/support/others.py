@@ -1,4 +1,4 @@
-"""Ends a process that is joined to others."""
+"""Ends a process that is joined to others, or has threads that hang."""
 
 import contextlib
 import os
@@ -11,7 +11,9 @@ import psutil
 from impala_tf.config import SettingError
 from impala_tf.support.failures import EnvironmentFailure
 from impala_tf.support.messages import warn
+from impala_tf.support.threads import left_behind
 
+INTERRUPTED = 130  # Exit code of a shell's command that a second Ctrl-C has ended: 128 and the signal's number.
 LOST = 3  # Exit code of a process that ends because another one is gone.
 
 
@@ -34,10 +36,15 @@ def ending_with_others() -> Iterator[None]:
 
 
 def kill_children() -> None:
-    """Ends all processes that this one has started: environments and actors, which nobody else would end."""
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            child.kill()
+    """Ends all processes that this one has started: environments and actors, which nobody else would end.
+
+    Python's tracker of shared memory stays: it removes what the others leave behind, and ends by itself.
+    """
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if not any("resource_tracker" in part for part in child.cmdline()):
+                    child.kill()
 
 
 @contextlib.contextmanager
@@ -62,7 +69,32 @@ def ending_at_once(usage_error: int) -> Iterator[None]:
     _end(code)
 
 
+@contextlib.contextmanager
+def ending_despite_threads() -> Iterator[None]:
+    """Ends the process after its block, at once, when threads of a run have not ended.
+
+    The interpreter's own end would wait for what hangs in them, or crash. The exit code, and what is printed, are those
+    that the end would have had.
+    """
+    code = 0
+    try:
+        yield
+    except SystemExit as end:
+        if not left_behind():
+            raise
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:
+        if not left_behind():
+            raise
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+    if left_behind():
+        kill_children()
+        _end(code)
+
+
 def _end(code: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # Nobody reads it any more, or it is closed.
+            stream.flush()
     os._exit(code)

@@ -6,6 +6,26 @@ import time
 from collections.abc import Callable
 
 
+class CrewThread(threading.Thread):
+    """This thread belongs to a run. The process does not wait for it, as it may hang in code of the user's."""
+
+    def __init__(self, name: str, work: Callable[[], None]):
+        super().__init__(target=work, name=name, daemon=True)
+
+
+def left_behind() -> list[str]:
+    """Returns the names of all threads of runs that have not ended."""
+    return [thread.name for thread in threading.enumerate() if isinstance(thread, CrewThread)]
+
+
+class RunError(Exception):
+    """A run did not end as it should. The message is one line."""
+
+
+class Stalled(RunError):
+    """The run was ended because nothing moved any more."""
+
+
 class Crew:
     """A crew is the named threads of a run. When one fails, or `stop` is called, all are woken and asked to end.
 
@@ -40,7 +60,7 @@ class Crew:
             except BaseException as error:
                 self.stop(error)
 
-        thread = threading.Thread(target=guarded_work, name=name, daemon=True)
+        thread = CrewThread(name, guarded_work)
         self._threads.append(thread)
         thread.start()
 
@@ -67,7 +87,11 @@ class Crew:
 
     def running(self) -> list[str]:
         """Returns the names of the threads that have not ended."""
-        return [thread.name for thread in self._threads if thread.is_alive()]
+        return [thread.name for thread in self.alive()]
+
+    def alive(self) -> list[threading.Thread]:
+        """Returns the threads that have not ended."""
+        return [thread for thread in self._threads if thread.is_alive()]
 
 
 class Closed(Exception):
@@ -83,26 +107,54 @@ class Turns:
 
     def __init__(self, num: int):
         self._free = num
-        self._waiting: collections.deque[threading.Event] = collections.deque()
+        self._holders: list[int] = []
+        self._waiting: collections.deque[tuple[int, threading.Event]] = collections.deque()
         self._lock = threading.Lock()
+        self._closed = False
 
     def acquire(self) -> None:
-        """Waits for a turn."""
+        """Waits for a turn. Raises Closed when the turns are closed."""
+        me = threading.get_ident()
         with self._lock:
+            if self._closed:
+                raise Closed
             if self._free:
                 self._free -= 1
+                self._holders.append(me)
                 return
             given = threading.Event()
-            self._waiting.append(given)
+            self._waiting.append((me, given))
         given.wait()
+        if self._closed:
+            raise Closed
 
     def release(self) -> None:
         """Gives the turn to the thread that has waited longest."""
+        self.pass_on(threading.get_ident())
+
+    def pass_on(self, thread: int) -> bool:
+        """Gives a turn of another thread to the one that has waited longest; what has it may hang.
+
+        The thread's own `release` does nothing then. Returns whether it had a turn.
+        """
         with self._lock:
+            if thread not in self._holders:
+                return False
+            self._holders.remove(thread)
             if self._waiting:
-                self._waiting.popleft().set()
+                next_thread, given = self._waiting.popleft()
+                self._holders.append(next_thread)
+                given.set()
             else:
                 self._free += 1
+            return True
+
+    def close(self) -> None:
+        """Lets all that wait, and all that come, raise Closed."""
+        with self._lock:
+            self._closed = True
+            for _, given in self._waiting:
+                given.set()
 
 
 class Slot:

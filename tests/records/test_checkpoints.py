@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from impala_tf.records.checkpoints import Checkpoints
+from impala_tf.records.files import write_npz
 
 
 def arrays(value):
@@ -115,3 +116,30 @@ def test_arrays_of_any_kind_are_kept(tmp_path):
     checkpoints.save(1, saved, {})
     loaded, _ = load(checkpoints)[0]
     assert {name: array.tolist() for name, array in loaded.items()} == {n: a.tolist() for n, a in saved.items()}
+
+
+def test_one_that_is_not_finite_is_passed_over_though_its_checksum_is_right(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    checkpoints.save(1, arrays(1), {})
+    write_npz(tmp_path / "checkpoint-0000000002.npz", arrays(2) | {"weights/0": np.array([1, np.inf])}, {})
+    (loaded, _), (line,) = load(checkpoints)
+    assert int(loaded["updates"]) == 1
+    assert line.endswith("is damaged (weights/0 is not finite); falling back to the checkpoint before it")
+    assert checkpoints.loaded.name == "checkpoint-0000000001.npz"
+    assert checkpoints.load_newest(pytest.fail, before=checkpoints.loaded) is None
+
+
+def test_one_that_cannot_be_written_is_put_off(tmp_path, monkeypatch):
+    """It is said once, until one could be written."""
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    checkpoints = Checkpoints(tmp_path, keep=1, every_secs=60)
+    now[0] += 60
+    assert checkpoints.due(1)
+    assert checkpoints.put_off(1)
+    assert not checkpoints.due(2)
+    now[0] += 60
+    assert checkpoints.due(3)
+    assert not checkpoints.put_off(3)
+    checkpoints.save(4, arrays(4), {})
+    assert checkpoints.put_off(5)

@@ -1,11 +1,23 @@
 """Files that are written whole or not at all, and what is read of damaged ones."""
 
 import pathlib
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
-from impala_tf.records.files import DamagedFileError, read_npz, replacing, write_npz, write_text
+from impala_tf.records import files
+from impala_tf.records.files import (
+    DamagedFileError,
+    read_npz,
+    replace_directory,
+    replacing,
+    restore_directory,
+    write_npz,
+    write_text,
+)
 
 
 class Crash(BaseException):
@@ -112,3 +124,75 @@ def test_pickles_are_not_loaded(tmp_path):
     with pytest.raises(DamagedFileError):
         read_npz(tmp_path / "x.npz")
     assert not (tmp_path / "EVIL").exists()
+
+
+def make_directory(path, text):
+    (path / "variables").mkdir(parents=True)
+    for name in ("model", "variables/weights"):
+        (path / name).write_text(text)
+    return path
+
+
+def text_of(path):
+    (text,) = {(path / name).read_text() for name in ("model", "variables/weights")}
+    return text
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_directory_takes_the_place_of_another(tmp_path, monkeypatch, can_exchange):
+    if not can_exchange:
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    for text in ("first", "second", "third"):
+        replace_directory(make_directory(tmp_path / "new", text), tmp_path / "model")
+        assert text_of(tmp_path / "model") == text
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_crash_between_the_renames_leaves_one_that_is_brought_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    make_directory(tmp_path / "model", "old")
+    rename = pathlib.Path.rename
+
+    def crash_at_the_second(path, target):
+        if path.name == "new":
+            raise Crash
+        return rename(path, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", crash_at_the_second)
+    with pytest.raises(Crash):
+        replace_directory(make_directory(tmp_path / "new", "new"), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    restore_directory(tmp_path / "model")
+    assert text_of(tmp_path / "model") == "old"
+    restore_directory(tmp_path / "model")
+    assert text_of(tmp_path / "model") == "old"
+
+
+SWAP = """
+import pathlib, sys, itertools
+from impala_tf.records.files import replace_directory
+path = pathlib.Path(sys.argv[1])
+for text in itertools.count():
+    new = path.with_name("new")
+    (new / "variables").mkdir(parents=True)
+    for name in ("model", "variables/weights"):
+        (new / name).write_text(str(text))
+    replace_directory(new, path)
+    print(text, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two names at once")
+def test_there_is_a_whole_directory_at_every_moment_also_when_the_writer_is_killed(tmp_path):
+    path = tmp_path / "model"
+    process = subprocess.Popen([sys.executable, "-c", SWAP, path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "0\n"
+    deadline = time.monotonic() + 0.7
+    looks = 0
+    while time.monotonic() < deadline:
+        assert path.is_dir()
+        looks += 1
+    process.kill()
+    process.wait()
+    assert looks > 1000
+    assert int(text_of(path)) > 10

@@ -100,3 +100,50 @@ def test_the_directory_of_a_run_that_never_began_is_removed_with_its_lock(tmp_pa
         pass
     logdir.remove_if_empty()
     assert not logdir.path.exists()
+
+
+def test_damaged_lines_of_the_settings_do_not_stop_a_resume(resume, tmp_path):
+    """Not even a value that no network can have: whether the checkpoint fits is seen in it."""
+    settings = tmp_path / "settings.flags"
+    lines = settings.read_text().replace("--core=none", "--core=no").splitlines()
+    settings.write_bytes(
+        "\n".join(["", *lines, "--see", "words"]).encode() + b"\n--seed=7\n\xff\xff=1\n--seee=8\n--discounting=x"
+    )
+    damaged = [1, lines.index("--core=no") + 2, len(lines) + 2, len(lines) + 3, len(lines) + 5, len(lines) + 6]
+    assert resume() == [
+        f"{settings}: line {', '.join(map(str, damaged))} is no setting; it is not compared with those of this run",
+        "--seed=7 (given: 1), --discounting=x (given: 0.99)",
+    ]
+
+
+def test_a_run_falls_back_to_the_checkpoint_before_one_that_does_not_fit(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=3)
+    for updates in (1, 2, 3):
+        checkpoints.save(updates, {"environment_frames": np.int64(updates)}, {})
+    damaged = checkpoints.paths()[1]
+    damaged.write_bytes(b"")
+    lines = []
+    logdir = LogDir(Config(logdir=str(tmp_path)), lines.append)
+    assert logdir.checkpoint[0]["environment_frames"] == 3
+    assert logdir.fall_back("is of another network")
+    assert logdir.checkpoint[0]["environment_frames"] == 1
+    assert lines[0].endswith(
+        "checkpoint-0000000003.npz is of another network; falling back to the checkpoint before it"
+    )
+    assert lines[1].startswith(f"{damaged} is damaged")
+    assert not logdir.fall_back("is of another network")
+    assert len(lines) == 2
+
+
+def test_what_a_crash_left_is_removed_when_the_run_goes_on(tmp_path):
+    logdir = LogDir(Config(logdir=str(tmp_path)), pytest.fail)
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("settings.flags.tmp", "metrics.csv.tmp", "checkpoints/checkpoint-0000000001.npz.tmp"):
+        (tmp_path / name).write_text("half")
+    for name in ("saved_model.tmp", "saved_model.old", "best_model.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_text("one")
+    logdir.write_settings(Config())
+    assert {path.name for path in tmp_path.iterdir()} == {"settings.flags", "checkpoints", "saved_model"}
+    assert not list((tmp_path / "checkpoints").iterdir())
+    assert (tmp_path / "saved_model" / "saved_model.pb").read_text() == "one", "there was no other"

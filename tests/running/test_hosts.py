@@ -131,6 +131,9 @@ class FakeHosts:
     def have_place(self):
         return self.place
 
+    def where(self, host):
+        return f"process {100 + host}"
+
     def close(self):
         self.tape.append("close")
 
@@ -157,6 +160,9 @@ class FakeRun:
         if number:
             self.tape.append(f"restarts {number}")
 
+    def enter(self, name):
+        self.place = name
+
     def feed(self, *script):
         self.feeder = Feeder(
             FakeHosts(self.tape, script, self.crew), [range(0, 1), range(1, 3)], self, self, self, seed=40
@@ -180,6 +186,9 @@ def test_the_next_unroll_is_asked_for_with_the_newest_weights_before_the_last_is
         "ask 1 with 3 flat 3", *times, "put 2", "ask 0 with 4 flat 4", *times, "put 0", "close",
     ]  # fmt: skip
     assert run.feeder.traffic.actors == 3
+    assert [(who, place.what) for who, place in run.feeder.asked()] == [
+        ("actor 0 (process 100)", "host unroll"), ("actors 1 to 2 (process 101)", "host unroll")
+    ]  # fmt: skip
 
 
 def test_a_lost_host_is_started_again_with_another_seed(monkeypatch, capsys):

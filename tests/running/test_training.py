@@ -1,6 +1,7 @@
 """Whole runs: what they leave, how they end, how they go on. Each uses real threads, queues and environments."""
 
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -23,9 +24,13 @@ from impala_tf.evaluation.export import ExportedAgent
 from impala_tf.learning.learner import Learner
 from impala_tf.networks import make_agent
 from impala_tf.records import profile
+from impala_tf.records.checkpoints import Checkpoints
+from impala_tf.records.files import write_npz
 from impala_tf.records.logdir import LogDir
+from impala_tf.records.tables import read_rows
 from impala_tf.running.training import train
 from impala_tf.support.failures import EnvironmentFailure
+from impala_tf.support.threads import RunError
 from tests.support.environments import TESTS, needs_envpool
 from tests.support.paths import ROOT
 from tests.support.runs import TINY, learned, metrics_of, run
@@ -240,13 +245,65 @@ def test_a_dead_environment_process_ends_the_run(tmp_path):
 
 
 def test_an_error_in_the_main_thread_saves_too(tmp_path, monkeypatch):
-    def full_disk(*_):
-        raise OSError("no space left on device")
+    def closed(run, _):
+        if run.learner.updates:
+            raise OSError("the terminal is closed")
 
-    monkeypatch.setattr("impala_tf.records.metrics.append_rows", full_disk)
-    with pytest.raises(OSError, match="no space left on device"):
+    monkeypatch.setattr("impala_tf.running.training.show", closed)
+    with pytest.raises(OSError, match="the terminal is closed"):
         run(tmp_path, total_environment_frames=10**9)
     assert int(learned(tmp_path)["updates"]) > 0
+
+
+def test_a_full_disk_leaves_the_run_going_and_whole_files(tmp_path, monkeypatch, capsys):
+    """No checkpoint but the first and the last can be written."""
+    tried = []
+
+    def write(path, arrays, info):
+        tried.append(int(arrays["updates"]))
+        if len(tried) > 1 and int(arrays["environment_frames"]) < 3000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_npz(path, arrays, info)
+
+    monkeypatch.setattr("impala_tf.records.checkpoints.write_npz", write)
+    summary = run(tmp_path, total_environment_frames=3000, checkpoint_every_updates=20)
+    assert len(tried) > 4
+    lines = [line for line in capsys.readouterr().err.splitlines() if "cannot be written" in line]
+    assert len(lines) == 1
+    assert (
+        f"the checkpoint of update {tried[1]} cannot be written (No space left on device); the run goes on" in lines[0]
+    )
+    saved = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert saved == [f"checkpoint-{updates:010d}.npz" for updates in (tried[0], summary.updates)]
+
+
+def test_what_came_before_a_checkpoint_is_in_the_files_before_it(tmp_path, monkeypatch):
+    """A kill after it loses no episode and no second that it counts. The main thread writes no row meanwhile."""
+    seen = []
+
+    def save(self, updates, arrays, info):
+        row = read_rows(tmp_path / "metrics.csv")[-1]
+        seen.append((updates, int(row["updates"]), info["metrics"]["seconds"] - float(row["seconds"])))
+        assert info["metrics"]["episodes"] == int(row["episodes"]) == len(read_rows(tmp_path / "episodes.csv"))
+        plain(self, updates, arrays, info)
+
+    plain = Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "save", save)
+    run(tmp_path, checkpoint_every_updates=30, log_every_secs=1000.0)
+    assert len(seen) >= 4
+    for updates, last_row, secs in seen:
+        assert last_row == updates
+        assert -1e-3 < secs < 1
+
+
+def test_what_cannot_be_written_at_the_end_is_said_in_one_line_and_the_rest_is_written(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("impala_tf.records.checkpoints.write_npz", full)
+    with pytest.raises(RunError, match=r"^the last checkpoint could not be written \(No space left on device\)"):
+        run(tmp_path, total_environment_frames=200)
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
 
 
 def test_changed_settings_are_said(tmp_path):
@@ -271,7 +328,10 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from impala_tf.running import actors, training
 from impala_tf.config import Config
+from impala_tf.records.checkpoints import Checkpoints
+from impala_tf.records.files import write_npz
 from impala_tf.records.logdir import LogDir
+from impala_tf.records.tables import read_rows
 plain = actors.make_policy
 def make_policy(*arguments):
     make = tf.device

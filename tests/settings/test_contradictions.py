@@ -23,6 +23,7 @@ CASES = [
     *((dict(rnd=True) | several, "--rnd=true: does not go with 2 learners; leave it out")
       for several in (dict(num_learners=2), dict(learner_hosts=HOSTS))),
     (A3C | dict(num_learners=2), "--architecture=a3c: does not go with 2 learners; leave it out"),
+    (dict(stall_secs=0, stall_abort_secs=9), "--stall_abort_secs=9.0: needs the watchdog, which"),
     (dict(kl_target=0.1), "--kl_target=0.1: adapts --kl_cost, which must be above 0 at the start; give --kl_cost=1"),
     (dict(dynamic_batching_min=9, dynamic_batching_max=8), "--dynamic_batching_min=9: must be at most "
      "--dynamic_batching_max=8"),

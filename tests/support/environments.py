@@ -1,6 +1,7 @@
 """Environments with known values, for the tests. Importing this registers them."""
 
 import importlib.util
+import threading
 import time
 
 import gymnasium as gym
@@ -52,6 +53,33 @@ class Counting(gym.Env):
         ended = self.t >= self.length + self.episode % 2
         observation = np.array([self.episode, self.t, action], np.float32)
         return observation, float(self.t), ended and not self.limit, ended and self.limit, {}
+
+
+class Hanging(Counting):
+    """Counts; one environment of the process hangs in `hang_in`, in its 40th step or later, until `release` is set."""
+
+    hangs = threading.Lock()
+    release = threading.Event()
+
+    def __init__(self, hang_in):
+        super().__init__()
+        self.hang_in = hang_in
+
+    def may_hang(self, where):
+        if where == self.hang_in and self.total >= 40 and self.hangs.acquire(blocking=False):
+            self.release.wait(60)
+
+    def reset(self, *, seed=None, options=None):
+        if hasattr(self, "t"):
+            self.may_hang("reset")
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.may_hang("step")
+        return super().step(action)
+
+    def close(self):
+        self.may_hang("close")
 
 
 class Parts:
@@ -239,6 +267,9 @@ def register() -> None:
     if "tests/Failing-v0" not in gym.registry:
         gym.register("tests/Failing-v0", Counting, kwargs={"fail_at": 300}, disable_env_checker=True)
         gym.register("tests/Slow-v0", Counting, kwargs={"sleep": 0.005}, disable_env_checker=True)
+        for where in ("step", "reset", "close"):
+            kwargs = {"hang_in": where}
+            gym.register(f"tests/Hanging-{where}-v0", Hanging, kwargs=kwargs, disable_env_checker=True)
         gym.register("tests/Limited-v0", Counting, kwargs={"limit": True}, disable_env_checker=True)
 
 

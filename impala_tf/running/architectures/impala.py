@@ -62,11 +62,13 @@ def act(run: Run, actor: BaseActor, wait_for_newer: Callable[[int], object] | No
 def stage(run: Run) -> None:
     """Puts the next batch on the learner's device while the learner learns from the last."""
     while not run.crew.stopping:
+        run.metrics.enter("get")
         batch = run.source.next()
         if "GPU" in run.learner.device:
             with tf.device(run.learner.device):
                 groups, marks = tf.nest.map_structure(tf.identity, (batch.groups, batch.marks))
                 batch = batch._replace(groups=groups, marks=marks)
+        run.metrics.enter("hand")
         run.staged.put(batch)
 
 

@@ -90,6 +90,7 @@ class Hosts(Protocol):
         again only after its last unroll is not needed any more.
     answers: method that waits for answers, at most `timeout` seconds; each request has one.
     have_place: method that says whether there is a machine on which a host could be.
+    where: method that says for the reader where a host is.
     close: method that ends all hosts.
     """
 
@@ -103,6 +104,8 @@ class Hosts(Protocol):
     def answers(self, timeout: float) -> list[tuple[int, Answer]]: ...
 
     def have_place(self) -> bool: ...
+
+    def where(self, host: int) -> str: ...
 
     def close(self) -> None: ...
 

@@ -12,6 +12,7 @@ from impala_tf.running.hosts.answers import Answer, Failure, Hosts, HostUnroll, 
 from impala_tf.running.hosts.tensors import TensorsOfArrays
 from impala_tf.running.hosts.traffic import Traffic
 from impala_tf.support.messages import warn
+from impala_tf.support.places import Place
 from impala_tf.support.threads import Crew
 
 POLL_SECS = 0.5  # The thread sees so often that the run ends, if no host answers.
@@ -54,22 +55,37 @@ class Feeder:
         self._last_life = 0.0
         self._why_lost = ""
         self._times_said = 0
+        self._asked = [Place() for _ in indices]  # The places of the hosts, as far as they are known here.
         self.traffic = Traffic()
+
+    def asked(self) -> list[tuple[str, Place]]:
+        """Returns the hosts that are asked for something, by name, with what that is and since when."""
+        return [
+            (f"{named(indices)} ({self._hosts.where(host)})", self._asked[host])
+            for host, indices in enumerate(self._indices)
+            if self._asked[host].what
+        ]
 
     def work(self, crew: Crew) -> None:
         """Does the thread's work until the crew is stopping; then ends the hosts."""
         with contextlib.closing(self._hosts) as hosts, tf.device("/CPU:0"):
             self._last_life = time.monotonic()
             for host in range(len(self._indices)):
-                hosts.start(host, self._seeds[host])
+                self._start(hosts, host)
             while not crew.stopping:
+                self._metrics.enter("answers")
                 for host, answer in hosts.answers(POLL_SECS):
                     self._take(hosts, host, answer)
                 self.traffic.weight_puts = hosts.num_weight_puts
                 self._start_lost(hosts)
                 self._look_for_life(hosts)
 
+    def _start(self, hosts: Hosts, host: int) -> None:
+        hosts.start(host, self._seeds[host])
+        self._asked[host].enter("host start")
+
     def _take(self, hosts: Hosts, host: int, answer: Answer) -> None:
+        self._asked[host].enter("")
         if isinstance(answer, Failure):
             answer.throw()
         if isinstance(answer, Lost):
@@ -82,6 +98,7 @@ class Feeder:
                 warn(f"{named(self._indices[host])}: there again")
             self._tries[host] = 0
         hosts.ask(host, *self._weights.latest())
+        self._asked[host].enter("host unroll")
         if isinstance(answer, HostUnroll):
             self._put(answer)
         self._last_life = time.monotonic()
@@ -95,6 +112,7 @@ class Feeder:
         metrics.add_seconds("put", answer.idle_secs)
         metrics.count_restarts(answer.env_restarts)
         self.traffic.bytes_in += sum(leaf.nbytes for leaf in tf.nest.flatten(answer.unroll))
+        metrics.enter("put")
         self._queue.put(self._tensors(answer.unroll))
 
     def _lose(self, host: int, why: str) -> None:
@@ -113,7 +131,7 @@ class Feeder:
         for host in [host for host, at in self._start_at.items() if at <= now]:
             del self._start_at[host]
             self._seeds[host] += 1  # With the same seed the actors would begin as they began before.
-            hosts.start(host, self._seeds[host])
+            self._start(hosts, host)
 
     def _look_for_life(self, hosts: Hosts) -> None:
         """Says once a minute that no actor is there. Raises RuntimeError when all that were there are gone for good."""

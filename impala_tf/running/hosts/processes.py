@@ -19,7 +19,7 @@ from impala_tf.running.hosts.actor_host import ActorHost, limit_process
 from impala_tf.running.hosts.answers import Answer, Failure, HostUnroll, Lost, Plan, Ready, indices_of_hosts, named
 from impala_tf.running.hosts.memory import SLOTS, UnrollMemory, WeightMemory, check_room
 
-CLOSE_SECS = 5.0  # Hosts may take so long to finish their unrolls.
+CLOSE_SECS = 3.0  # Hosts may take so long to finish their unrolls.
 # The fork server imports these once; every host is a fork of it, which has half the memory and a third of the CPU
 # seconds of one that imports them itself. TensorFlow may be forked as long as no op has run.
 PRELOADED = ["impala_tf.running.hosts.preloaded"]
@@ -99,6 +99,10 @@ class ProcessHosts:
 
     def have_place(self) -> bool:
         return True
+
+    def where(self, host: int) -> str:
+        process = self._processes.get(host)
+        return f"process {process.pid}" if process else "no process"
 
     def close(self) -> None:
         for pipe in self._pipes.values():

@@ -113,6 +113,9 @@ class RayHosts:
     def have_place(self) -> bool:
         return any(node["Alive"] and node["Resources"].get("CPU", 0) >= self._cpus for node in self._ray.nodes())
 
+    def where(self, host: int) -> str:
+        return "on the Ray cluster"
+
     def close(self) -> None:
         for actor in self._actors.values():
             self._ray.kill(actor)
