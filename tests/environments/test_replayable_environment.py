@@ -54,7 +54,7 @@ def saved(leaf):
         (dict(env_id="Pendulum-v1", max_episode_frames=30), 70, 5),
         (dict(env_id=f"{TESTS}Nested-v0"), 9, 5),
         (dict(env_id=f"{TESTS}Target-dict-v0"), 8, 5),
-        pytest.param(dict(env_id="MinAtar/Breakout-v1"), 70, 2, marks=needs("minatar")),
+        pytest.param(dict(env_id="MinAtar/Breakout-v1"), 130, 20, marks=needs("minatar")),
         pytest.param(ATARI, 40, 1, marks=needs("ale_py")),
     ],
     ids=lambda value: value["env_id"] if isinstance(value, dict) else "",

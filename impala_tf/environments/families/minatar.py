@@ -27,4 +27,14 @@ class MinAtar(Family):
     def make(self, registered_id: str, config: Config, settings: dict[str, Any]) -> gym.Env:
         with warnings.catch_warnings():  # gymnasium takes v0 for an old form of v1.
             warnings.simplefilter("ignore")
-            return super().make(registered_id, config, settings)
+            env = super().make(registered_id, config, settings)
+        return _ForgetfulGame(env) if config.exact_resume else env
+
+
+class _ForgetfulGame(gym.Wrapper):
+    """Begins each episode after the action 0. MinAtar's sticky actions go on from the episode before, and no seed says
+    what its last action was, so an episode could not be replayed."""
+
+    def reset(self, **arguments):
+        self.unwrapped.game.last_action = 0  # type: ignore[attr-defined]
+        return self.env.reset(**arguments)
