@@ -140,7 +140,7 @@ def train(
         )
         try:
             finish(run, summary, request, left)
-            if run.is_chief:
+            if run.is_chief and not (request.made and run.evaluator):  # Otherwise evaluations may be missing.
                 with ending.writing("the summary"):
                     write_summary(summary)
         finally:
