@@ -125,10 +125,19 @@ def _lines(file: BinaryIO, columns: list[str]) -> Iterator[tuple[int, int, bytes
     column, place, number = columns.index(FRAMES), file.tell(), 1
     while line := file.readline(LONGEST_LINE):
         number += 1
-        cells = _cells(line)
-        frames = cells[column] if cells is not None and len(cells) == len(columns) else ""
-        yield number, place, line, int(frames) if frames.isascii() and frames.isdecimal() else None
+        yield number, place, line, _frames(line, column, len(columns))
         place += len(line)
+
+
+def _frames(line: bytes, column: int, num_columns: int) -> int | None:
+    """Returns the number in a column of a row; None where the line is no row with so many columns."""
+    if line.isascii() and b'"' not in line:  # Nearly all are so, and there may be millions.
+        is_whole = line.endswith(b"\n") and line.count(b",") == num_columns - 1
+        frames = line.split(b",", column + 1)[column].strip() if is_whole else b""
+    else:
+        cells = _cells(line)
+        frames = cells[column].encode() if cells is not None and len(cells) == num_columns else b""
+    return int(frames) if frames.isdigit() else None
 
 
 def _cells(line: bytes) -> list[str] | None:
