@@ -117,10 +117,10 @@ def test_damaged_lines_of_the_settings_do_not_stop_a_resume(resume, tmp_path):
 
 
 def test_a_run_falls_back_to_the_checkpoint_before_one_that_does_not_fit(tmp_path):
-    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=3)
-    for updates in (1, 2, 3):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=4)
+    for updates in (0, 1, 2, 3):
         checkpoints.save(updates, {"environment_frames": np.int64(updates)}, {})
-    damaged = checkpoints.paths()[1]
+    damaged = checkpoints.paths()[2]
     damaged.write_bytes(b"")
     lines = []
     logdir = LogDir(Config(logdir=str(tmp_path)), lines.append)
@@ -131,8 +131,13 @@ def test_a_run_falls_back_to_the_checkpoint_before_one_that_does_not_fit(tmp_pat
         "checkpoint-0000000003.npz is of another network; falling back to the checkpoint before it"
     )
     assert lines[1].startswith(f"{damaged} is damaged")
-    assert not logdir.fall_back("is of another network")
     assert len(lines) == 2
+    assert logdir.fall_back("is of another network")
+    assert logdir.checkpoint[0]["environment_frames"] == 0
+    assert not logdir.fall_back("is of another network")
+    assert logdir.checkpoint[0]["environment_frames"] == 0
+    logdir.checkpoint = {"environment_frames": 9}, {}  # A population has given it another one.
+    assert not logdir.fall_back("is of another network")
 
 
 def test_what_a_crash_left_is_removed_when_the_run_goes_on(tmp_path):

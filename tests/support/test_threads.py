@@ -140,3 +140,39 @@ def test_as_many_turns_at_a_time_as_there_are():
     turns.release()
     third.join(10)
     assert not third.is_alive()
+
+
+def test_a_turn_that_was_passed_on_is_given_back_once():
+    turns, me = Turns(1), threading.get_ident()
+    assert not turns.pass_on(me)
+    turns.acquire()
+    assert turns.pass_on(me)
+    assert not turns.pass_on(me)
+    turns.release()
+    turns.acquire()
+    second = threading.Thread(target=turns.acquire, daemon=True)
+    second.start()
+    second.join(0.05)
+    assert second.is_alive(), "there is one turn"
+    turns.release()
+    second.join(10)
+    assert not second.is_alive()
+
+
+def test_closed_turns_wake_those_that_wait():
+    turns, raised = Turns(1), threading.Event()
+    turns.acquire()
+
+    def wait():
+        try:
+            turns.acquire()
+        except Closed:
+            raised.set()
+
+    threading.Thread(target=wait).start()
+    while not turns._waiting:
+        time.sleep(0.001)
+    turns.close()
+    assert raised.wait(30)
+    with pytest.raises(Closed):
+        turns.acquire()
