@@ -33,7 +33,9 @@ CASES = {
     "popart": dict(popart=True),
     "frames": dict(centre_frames=True, network="shallow", separate_value_network=False),
     "impact": dict(algorithm="impact", kl_cost=1.0, kl_target=0.01),
+    "skip": dict(on_nonfinite="skip", normalise_observations=True, optimizer="adam"),
 }
+SPOILT = (3, 4, 12)  # In these batches of the case skip, the last learner's rewards are NaN.
 T, B = 5, 4  # Steps of an unroll, and unrolls in the batch of one learner.
 ATTEMPTS = 3
 LOST = 3  # Exit code of a learner that has lost the others.
@@ -165,6 +167,8 @@ def prove_case(name: str, learners, updates: int) -> dict:
     learner.take_from_chief()
     start = learner.agent.flat_weights().numpy()
     batches = [make_batch(learner, seed, learners.size) for seed in range(updates)]
+    if name == "skip":
+        batches = [with_nan(batch) if i in SPOILT else batch for i, batch in enumerate(batches)]
     for i, batch in enumerate(batches):
         if i == updates // 2:
             middle = learner.state()
@@ -250,6 +254,15 @@ def make_batch(learner, seed: int, number: int):
         task=np.zeros((number, B), np.int32),
     )
     return tf.nest.map_structure(tf.constant, batch)
+
+
+def with_nan(batch):
+    """Returns the batch with rewards of the last learner that are NaN."""
+    import tensorflow as tf
+
+    rows = batch.env_outputs
+    reward = tf.concat([rows.reward[:-1], rows.reward[-1:] * float("nan")], axis=0)
+    return batch._replace(env_outputs=rows._replace(reward=reward))
 
 
 def part_of(batch, index: int):
