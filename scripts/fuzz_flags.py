@@ -11,10 +11,8 @@ through after --limit_secs. The flags of a wrong one are left out one by one as 
 
 import argparse
 import collections
-import contextlib
 import csv
-import faulthandler
-import importlib
+import functools
 import json
 import os
 import pathlib
@@ -22,20 +20,15 @@ import re
 import runpy
 import shlex
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import traceback
 from typing import NamedTuple
+
+import forks
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BATCH = 100  # So many combinations have the same seed of Hypothesis.
-IMPORTED_ONCE = (
-    *("tensorflow", "keras", "tensorflow_probability", "gymnasium", "absl.app", "tqdm", "psutil"),
-    *("impala_tf.running.training", "impala_tf.running.launcher", "impala_tf.evaluation.evaluate_exports"),
-    *("impala_tf.evaluation.export", "impala_tf.records.logdir", "impala_tf.support.command_line"),
-)
 RIGHT = ("trained", "refused", "not finite")
 USAGE_ERROR = 2
 
@@ -53,57 +46,20 @@ class Outcome(NamedTuple):
 def run(flags: tuple[str, ...], limit_secs: float) -> Outcome:
     """Trains with these flags in a fork of this process, and says how that ended."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="impala_tf_fuzz_"))
+    arguments = [*flags, f"--logdir={directory / 'run'}"]
     started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        os._exit(run_here([*flags, f"--logdir={directory / 'run'}"], directory / "output"))
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.setpgid(child, child)
-    code = wait(child, limit_secs)
+    child = forks.start(functools.partial(run_main, arguments, directory), directory / "output")
+    code = forks.wait(child, limit_secs)
     secs = time.monotonic() - started
-    with contextlib.suppress(ProcessLookupError):  # Environments and actors in processes of their own.
-        os.killpg(child, signal.SIGKILL)
-    output = (directory / "output").read_text(errors="replace") if (directory / "output").exists() else ""
+    output = (directory / "output").read_text(errors="replace")
     shutil.rmtree(directory, ignore_errors=True)
     return judge(code, secs, output)
 
 
-def wait(child: int, limit_secs: float) -> int | None:
-    """Waits for the fork. Returns its exit code; None when it hangs, in which case it has said where."""
-    deadline = time.monotonic() + limit_secs
-    while time.monotonic() < deadline:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGUSR2)
-    time.sleep(1.0)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
-
-
-def run_here(arguments: list[str], output: pathlib.Path) -> int:
-    """Runs the main in this process, a fork. Returns its exit code."""
-    os.setpgid(0, 0)
-    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for number in (1, 2):
-        os.dup2(file, number)
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR2, all_threads=True)
-    os.chdir(output.parent)
+def run_main(arguments: list[str], directory: pathlib.Path) -> None:
+    os.chdir(directory)
     sys.argv[1:] = arguments
-    try:
-        runpy.run_module("impala_tf.experiment", run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return code
+    runpy.run_module("impala_tf.experiment", run_name="__main__", alter_sys=True)
 
 
 def judge(code: int | None, secs: float, output: str) -> Outcome:
@@ -206,10 +162,8 @@ def main() -> None:
     parser.add_argument("--flags", help="flags of one run")
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     csv.field_size_limit(10**7)
-    for name in IMPORTED_ONCE:
-        importlib.import_module(name)
+    forks.import_all()
     if arguments.flags is not None:
         from flag_combinations import SMALL
 

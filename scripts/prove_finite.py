@@ -13,16 +13,17 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import json
 import math
 import pathlib
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 
+import forks
 import prove_learners
 import reproducing
 
@@ -242,38 +243,38 @@ def work(case: Case, logdir: str, hosts: str, learner: int) -> None:
 # --------------------------------------------------------------------------------------------------------- judging
 
 
-def run_case(index: int, case: Case) -> dict:
-    """Runs a case, each learner in a process of its own. Returns its row."""
+def run_case(case: Case) -> dict:
+    """Runs a case, each learner in a fork of its own. Returns its row."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         hosts = ",".join(prove_learners.free_hosts(case.learners)) if case.learners > 1 else ""
-        command = [sys.executable, __file__, f"--case={index}", f"--logdir={directory / 'run'}", f"--hosts={hosts}"]
         outputs = [directory / f"output-{learner}.txt" for learner in range(case.learners)]
-        processes = []
-        for learner, path in enumerate(outputs):
-            with path.open("wb") as file:
-                processes.append(
-                    subprocess.Popen([*command, f"--learner={learner}"], cwd=ROOT, stdout=file, stderr=file)
-                )
-        try:
-            for process in processes:
-                process.wait(TIMEOUT_SECS)
-        except subprocess.TimeoutExpired:
-            print(f"{case}: not through after {TIMEOUT_SECS:g} s", flush=True)
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+        children = [
+            forks.start(functools.partial(work, case, str(directory / "run"), hosts, learner), path)
+            for learner, path in enumerate(outputs)
+        ]
+        codes = [forks.wait(child, TIMEOUT_SECS) for child in children]
+        checking = forks.start(functools.partial(check_export, directory / "run"), directory / "check.json")
+        forks.wait(checking, TIMEOUT_SECS)
         texts = [path.read_text(errors="replace") for path in outputs]
-        row = dataclasses.asdict(case) | judge(case, texts, directory / "run")
-        if not row["passed"]:
+        found = judge(case, texts, last_json(directory / "check.json"))
+        if None in codes:
+            found |= dict(passed=False, line=f"not through after {TIMEOUT_SECS:g} s")
+        if not found["passed"]:
             print("\n".join(texts), flush=True)
-    return row | dict(secs=round(time.monotonic() - started, 1), load=prove_learners.load())
+    secs = round(time.monotonic() - started, 1)
+    return dataclasses.asdict(case) | found | dict(secs=secs, load=prove_learners.load())
 
 
-def judge(case: Case, texts: list[str], logdir: pathlib.Path) -> dict:
-    """Returns what a run did, and whether that was right. texts: output of each learner."""
+def last_json(path: pathlib.Path) -> dict:
+    """Returns the JSON in the last line of a file; nothing where that is none."""
+    lines = path.read_text(errors="replace").splitlines()
+    return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+
+
+def judge(case: Case, texts: list[str], files: dict) -> dict:
+    """Returns what a run did, and whether that was right. texts: output of each learner. files: see `check_export`."""
     ends = [re.findall(r"^END (\d+) (.*)$", text, re.MULTILINE) for text in texts]
     lines = {end[-1][1] if end else "(it did not end)" for end in ends}
     counts = [int(end[-1][0]) for end in ends if end]
@@ -281,11 +282,11 @@ def judge(case: Case, texts: list[str], logdir: pathlib.Path) -> dict:
         updates_after=max(counts, default=-1),
         line=" / ".join(sorted(lines)),
         tracebacks=sum(text.count("Traceback") for text in texts),
-        skipped_updates=skipped_in(logdir),
+        skipped_updates=-1,
         export_is_finite=False,
         export_is_last_checkpoint=False,
     )
-    found |= check_export(logdir)
+    found |= files
     goes_on = case.on_nonfinite == "skip" and case.how_often == "once"
     num_skipped = (1 if case.how_often == "once" else 9) if case.on_nonfinite == "skip" else 0
     passed = (
@@ -300,37 +301,34 @@ def judge(case: Case, texts: list[str], logdir: pathlib.Path) -> dict:
     return found | dict(passed=bool(passed))
 
 
-def check_export(logdir: pathlib.Path) -> dict:
-    """Returns whether the export is finite, and whether it has the weights of the last checkpoint."""
+def check_export(logdir: pathlib.Path) -> None:
+    """Prints what a run has left: whether the export is finite and has the weights of the last checkpoint, skips."""
     import numpy as np
 
     from impala_tf.evaluation.export import exported_arrays
     from impala_tf.learning.state import arrays_by_part
 
     paths = sorted((logdir / "checkpoints").glob("checkpoint-*.npz"))
-    if not paths or not (logdir / "saved_model").exists():
-        return {}
     exported, saved = exported_arrays(logdir / "saved_model"), arrays_by_part(dict(np.load(paths[-1])))
-    return dict(
+    rows = reproducing.read(logdir / "metrics.csv")
+    found = dict(
+        skipped_updates=sum(int(float(row["skipped_updates"])) for row in rows),
         export_is_finite=all(bool(np.isfinite(array).all()) for array in exported.values()),
         export_is_last_checkpoint=all(np.array_equal(exported[name], array) for name, array in saved.items()),
     )
-
-
-def skipped_in(logdir: pathlib.Path) -> int:
-    rows = reproducing.read(logdir / "metrics.csv")
-    return sum(int(float(row["skipped_updates"])) for row in rows)
+    print(json.dumps(found))
 
 
 def prove(only: str, again: bool, path: pathlib.Path) -> None:
     """Runs all cases that the table has not, and writes it after each. Ends with 1 when one of them is not right."""
+    forks.import_all()
     rows = {key_of(row): row for row in reproducing.read(path)}
     cases = all_cases()
-    for index, case in enumerate(cases):
+    for case in cases:
         key = key_of(dataclasses.asdict(case))
         if only not in " ".join(key) or (key in rows and not again):
             continue
-        rows[key] = run_case(index, case)
+        rows[key] = run_case(case)
         print(" ".join(key), "passed" if rows[key]["passed"] else f"FAILED {rows[key]}", flush=True)
         order = [key_of(dataclasses.asdict(each)) for each in cases]
         reproducing.write(path, [rows[each] for each in order if each in rows])
@@ -441,14 +439,8 @@ def main() -> None:
     parser.add_argument("--speed", type=int, default=0, help="number of turns")
     parser.add_argument("--secs", type=float, default=15.0, help="length of one measurement of a run")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "docs" / "results")
-    for name in ("case", "learner"):
-        parser.add_argument(f"--{name}", type=int, help=argparse.SUPPRESS)
-    for name in ("logdir", "hosts"):
-        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.case is not None:
-        work(all_cases()[arguments.case], arguments.logdir, arguments.hosts, arguments.learner)
-    elif arguments.speed:
+    if arguments.speed:
         measure_speed(arguments.speed, arguments.secs, arguments.results / "finite_speed.csv")
     else:
         prove(arguments.only, arguments.again, arguments.results / "finite.csv")
