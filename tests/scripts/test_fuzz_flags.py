@@ -9,34 +9,48 @@ import pytest
 from tests.support.paths import ROOT
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """Summary and rows of combinations, of which the second call runs those that the first has not."""
-    directory = tmp_path_factory.mktemp("fuzz")
-    command = [sys.executable, "scripts/fuzz_flags.py", "--seed=5", "--limit_secs=100"]
-    command += [f"--rows={directory / 'rows.csv'}", f"--results={directory / 'fuzz.json'}"]
-    outputs = []
-    for number in (1, 8):
-        done = subprocess.run(
-            [*command, f"--combinations={number}"], cwd=ROOT, capture_output=True, text=True, timeout=400
-        )
-        outputs.append(done.stdout + done.stderr)
-        assert done.returncode == 0, outputs[-1]
-    return json.loads((directory / "fuzz.json").read_text()), (directory / "rows.csv").read_text().splitlines()
-
-
-def test_each_run_trains_or_is_refused_with_one_line(found):
-    summary, rows = found
-    assert summary["combinations"] == 8
-    assert len(rows) == 9, "each was run once"
-    assert set(summary["outcomes"]) == {"trained", "refused"}
-    assert summary["wrong"] == []
-
-
-def test_what_is_wrong_is_seen(monkeypatch):
+@pytest.fixture
+def fuzz_flags(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "scripts")
     import fuzz_flags
 
+    return fuzz_flags
+
+
+def test_each_run_trains_or_is_refused_with_one_line(tmp_path):
+    command = [sys.executable, "scripts/fuzz_flags.py", "--seed=5", "--combinations=5", "--limit_secs=100"]
+    command += [f"--rows={tmp_path / 'rows.csv'}", f"--results={tmp_path / 'fuzz.json'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "fuzz.json").read_text())
+    assert summary["combinations"] == 5
+    assert summary["wrong"] == []
+
+
+def test_a_later_call_goes_on_and_what_is_wrong_is_left_with_fewest_flags(fuzz_flags, tmp_path, monkeypatch):
+    """Each run with --core hangs."""
+    runs = []
+
+    def run(flags, limit_secs):
+        runs.append(flags)
+        what = "hang" if any(flag.startswith("--core=") for flag in flags) else "trained"
+        return fuzz_flags.Outcome(what, 0, 1.0, "", "")
+
+    drawn = [("--seed=1",), ("--seed=2", "--core=lstm", "--xla=on"), ("--seed=3",)]
+    monkeypatch.setattr(fuzz_flags, "run", run)
+    monkeypatch.setattr("flag_combinations.draw_combinations", lambda seed, number: drawn)
+    files = tmp_path / "rows.csv", tmp_path / "fuzz.json"
+    assert fuzz_flags.fuzz(2, 1, 9.0, *files) == 1
+    first = len(runs)
+    assert fuzz_flags.fuzz(3, 1, 9.0, *files) == 1
+    assert runs[first:] == [("--seed=3",)]
+    summary = json.loads(files[1].read_text())
+    assert summary["outcomes"] == dict(trained=2, hang=1)
+    (wrong,) = summary["wrong"]
+    assert wrong["flags"] == "--core=lstm"
+
+
+def test_what_is_wrong_is_seen(fuzz_flags):
     ends = {
         (0, "frames: 120\nlog directory: x\n"): "trained",
         (2, "impala_tf: CartPole-v1\nimpala_tf: --seed=-1: must be at least 0\n"): "refused",
@@ -51,8 +65,7 @@ def test_what_is_wrong_is_seen(monkeypatch):
         assert fuzz_flags.judge(code, 1.0, output).what == what
 
 
-def test_messages_lead_to_settings_that_are_taken(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
+def test_messages_lead_to_settings_that_are_taken(fuzz_flags):
     import flag_combinations as drawn
 
     wrong = drawn.SMALL | dict(architecture="a3c", rnd="true", weight_decay="0.1")
