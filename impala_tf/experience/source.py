@@ -12,6 +12,9 @@ from impala_tf.experience.marks import all_fresh
 from impala_tf.experience.unroll_queue import UnrollQueue
 from impala_tf.types import Array, Marks, Unroll
 
+# Numpy sorts an array of fewer elements faster than an op; it copies twice.
+LARGE = 2**16
+
 
 class Batch(NamedTuple):
     """An update learns from this.
@@ -91,4 +94,11 @@ def _by_actor(groups: Unroll) -> Unroll:
     actors = groups.actor.numpy()[:, 0]
     if np.all(actors[:-1] <= actors[1:]):
         return groups
-    return _take(groups, np.argsort(actors, kind="stable"))
+    order = np.argsort(actors, kind="stable")
+
+    def sort(leaf: tf.Tensor) -> tf.Tensor:
+        if leaf.shape.num_elements() > LARGE:
+            return tf.gather(leaf, order)
+        return tf.convert_to_tensor(leaf.numpy()[order])
+
+    return tf.nest.map_structure(sort, groups)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from impala_tf.experience import source
 from impala_tf.experience.source import QueueSource
 from tests.support.unrolls import B, T, make_batch
 
@@ -35,13 +36,13 @@ def test_all_of_a_queues_batch_is_fresh_and_the_wait_is_not_timed():
         events.append(f"{name} ends")
 
     queue = OneBatch(events)
-    source = QueueSource(queue, timer)
-    batch = source.next()
+    queue_source = QueueSource(queue, timer)
+    batch = queue_source.next()
     assert batch.groups is queue.batch
     resets = np.count_nonzero(queue.batch.env_outputs.first.numpy()[:, 1:])
     assert batch.statistics.num_steps == T * B - resets < T * B
     with pytest.raises(tf.errors.OutOfRangeError):
-        source.next()
+        queue_source.next()
     assert events == ["get", "batch begins", "batch ends", "get"]
 
 
@@ -67,8 +68,7 @@ class VersionedQueue:
 def test_groups_with_too_old_an_unroll_are_dropped_and_others_waited_for():
     """Groups 1, 2 and 4 are too old. Their steps and episodes count, their versions do not."""
     queue = VersionedQueue([(7, 7), (6, 9), (0, 6), (7, 8), (5, 5), (9, 9)])
-    source = QueueSource(queue, lambda name: contextlib.nullcontext(), oldest=lambda: 7)
-    batch = source.next()
+    batch = QueueSource(queue, lambda name: contextlib.nullcontext(), oldest=lambda: 7).next()
     np.testing.assert_array_equal(batch.groups.actor, [[0, 0], [3, 3]])
     np.testing.assert_array_equal(batch.groups.env_outputs.observation[1], make_batch(3).env_outputs.observation[0])
     np.testing.assert_array_equal(batch.statistics.versions, [7, 7, 7, 8])
@@ -84,8 +84,10 @@ def test_without_a_bound_nothing_is_dropped():
     assert QueueSource(queue, lambda name: contextlib.nullcontext()).next().statistics.num_dropped == 0
 
 
-def test_a_batch_by_actor_does_not_depend_on_who_came_first():
+@pytest.mark.parametrize("large", [0, 2**16])
+def test_a_batch_by_actor_does_not_depend_on_who_came_first(large, monkeypatch):
     """Groups 0 to 3 are of the actors 2, 0, 2 and 1; those of one actor keep their order."""
+    monkeypatch.setattr(source, "LARGE", large)
     groups = [tf.nest.map_structure(lambda leaf: leaf[:1], make_batch(seed)) for seed in range(4)]
     groups = [g._replace(actor=tf.fill([1, 2], actor)) for g, actor in zip(groups, (2, 0, 2, 1), strict=True)]
 
