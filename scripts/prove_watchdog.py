@@ -174,7 +174,7 @@ def prove(case: str, stall_secs: float) -> dict:
 
 def _wait_for(process, lines, case: Case, logdir: pathlib.Path, mark: pathlib.Path, stall_secs: float):
     """Waits until the culprit is named, at most twice as long as that may take. Returns (time, line), or None."""
-    deadline = time.time() + 120 + 2 * stall_secs
+    deadline = time.time() + 300 + 2 * stall_secs
     while time.time() < deadline and process.poll() is None:
         for at, line in list(lines):
             if re.search(case.names, line):

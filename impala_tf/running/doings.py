@@ -120,7 +120,11 @@ def _groups(found: Iterable[Doing]) -> list[list[Doing]]:
 
 def _group(group: list[Doing], one: str, many: str, with_secs: bool) -> str:
     first = group[0]
-    text = f"{_names(group)} {one if len(group) == 1 else many} {(WORK | WAITS)[first.what]}"
+    where = (WORK | WAITS)[first.what]
+    where = (
+        where if len(group) == 1 else where.replace("its environment", "their environment").replace("its p", "their p")
+    )
+    text = f"{_names(group)} {one if len(group) == 1 else many} {where}"
     if not with_secs:
         return text
     frame = first.stack()

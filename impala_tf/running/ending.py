@@ -1,6 +1,7 @@
 """Ends the threads and the environments of a run in bounded time, whatever hangs, and says who was left behind."""
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,9 +20,12 @@ from impala_tf.support.threads import Closed, CrewThread, RunError
 JOIN_SECS = 20.0  # The threads may take so long to finish the unrolls and the update in hand.
 # After a signal or an error, what is at the same place for so long is left behind, but for an update in hand;
 HUNG_SECS = 3.0
+# what was there for so long before the stop is left behind after a moment;
+LONG_HUNG_SECS, MOMENT_SECS = 10.0, 0.5
 HURRY_SECS = 6.0  # and all else, also what moves, after this.
 CLOSE_SECS = 10.0  # Environments may take so long to close,
-HURRIED_CLOSE_SECS = 2.0  # and after a signal or an error so long.
+HURRIED_CLOSE_SECS = 1.5  # and after a signal or an error so long;
+LAST_CLOSE_SECS = 1.0  # and the others, when one has hung, so long.
 POLL_SECS = 0.02
 
 
@@ -51,6 +55,8 @@ def _is_lost(run: Run, thread: threading.Thread, secs: float) -> bool:
     if at and at.what in ("update", "save") and run.learner.updates:  # What was learned would not be saved.
         return False
     since = at.secs() if at else secs
+    if since - secs >= LONG_HUNG_SECS and secs >= MOMENT_SECS and thread.name != "feeder":
+        return True
     return secs >= HURRY_SECS or (thread.name != "feeder" and min(since, secs) >= HUNG_SECS)
 
 
@@ -82,19 +88,29 @@ def close(actors: list[BaseActor], left: list[Doing], in_a_hurry: bool) -> None:
     left: who was left behind. An environment that hangs in a step is not touched: another thread might crash it.
     Raises the first exception.
     """
-    deadline = time.perf_counter() + (HURRIED_CLOSE_SECS if in_a_hurry else CLOSE_SECS)
+    patience = HURRIED_CLOSE_SECS if in_a_hurry else CLOSE_SECS
     hung = {doing.who.rpartition(" ")[2] for doing in left if doing.who.startswith(("actor", "worker"))}
     errors: list[Exception] = []
-    open_still = []
+    closing: list[tuple[CrewThread, Place, int]] = []
+    waits = True
     for actor in actors:
         if str(actor.index) in hung:
             continue
         place = Place()
-        thread = CrewThread("close", lambda actor=actor, place=place: _close(actor, place, errors))  # type: ignore
+        thread = CrewThread("close", functools.partial(_close, actor, place, errors))
         thread.start()
+        closing.append((thread, place, actor.index))
+        if waits:  # One after the other, as long as none hangs; then the others at once.
+            thread.join(patience)
+            waits = not thread.is_alive()
+    deadline = time.perf_counter() + min(LAST_CLOSE_SECS, patience)
+    for thread, _, _ in closing:
         thread.join(max(0.0, deadline - time.perf_counter()))
-        if thread.is_alive():
-            open_still.append(Doing(f"actor {actor.index}", "close", place.since, place.thread))
+    open_still = [
+        Doing(f"actor {index}", "close", place.since, place.thread)
+        for thread, place, index in closing
+        if thread.is_alive()
+    ]
     if open_still:
         warn(f"left behind: {in_words(open_still)}")
     if errors:
