@@ -43,7 +43,7 @@ CASES = {
     "step": Case(r"actor \d has been in its environment's step", {}),
     "reset": Case(r"actor \d has been in its environment's reset", {}),
     "close": Case(r"actor \d has been closing its environment", {}, at_end=True),
-    "policy": Case(r"actor \d has been in its policy call", {}),
+    "policy": Case(r"actor \d has been in its policy call", {"xla": "off"}),
     "queue": Case(r"the queue is stuck", {}),
     "learner": Case(r"the learner has been in an update", {"xla": "off"}),
     "step, one turn": Case(r"actor \d has been in its environment's step", {"concurrent_actors": 1}),
@@ -188,8 +188,10 @@ def _wait_for(process, lines, case: Case, logdir: pathlib.Path, mark: pathlib.Pa
 
 def _saved(logdir: pathlib.Path) -> dict:
     """Returns the update of the newest checkpoint, that of the last row of metrics, and whether there is an export."""
-    with (logdir / "metrics.csv").open() as file:
-        updates = int(list(csv.DictReader(file))[-1]["updates"])
+    updates = 0
+    if (logdir / "metrics.csv").exists():
+        with (logdir / "metrics.csv").open() as file:
+            updates = int(list(csv.DictReader(file))[-1]["updates"])
     newest = max((logdir / "checkpoints").glob("*.npz"), default=None)
     saved = int(np.load(newest)["updates"]) if newest else -1
     return dict(updates=updates, saved_updates=saved, exported=(logdir / "saved_model" / "saved_model.pb").exists())
