@@ -367,28 +367,32 @@ def measure_speed(turns: int, secs: float, path: pathlib.Path) -> None:
     The learner's speed is that of CartPole's default settings, with XLA and without.
     """
     from impala_tf.benchmarks import training_run
+    from impala_tf.benchmarks.measure import Rate
     from impala_tf.config import Config
 
     rows = []
 
-    def turn(what: str, measure: Callable[[bool], float]) -> None:
+    def turn(what: str, measure: Callable[[bool], Rate]) -> None:
         order = (True, False) if len(rows) % 2 else (False, True)  # What comes second must not be the same always.
         found = {is_checked: measure(is_checked) for is_checked in order}
         rows.append(
             dict(
                 what=what,
-                steps_per_sec_with=round(found[True]),
-                steps_per_sec_without=round(found[False]),
-                ratio=round(found[True] / found[False], 4),
+                steps_per_sec_with=round(found[True].steps_per_sec),
+                steps_per_sec_without=round(found[False].steps_per_sec),
+                ratio=round(found[True].steps_per_sec / found[False].steps_per_sec, 4),
+                cpu_micros_per_step_with=round(1e6 * found[True].cpu_secs_per_step, 4),
+                cpu_micros_per_step_without=round(1e6 * found[False].cpu_secs_per_step, 4),
+                cpu_ratio=round(found[True].cpu_secs_per_step / found[False].cpu_secs_per_step, 4),
                 load=prove_learners.load(),
             )
         )
         print(rows[-1], flush=True)
         reproducing.write(path, rows)
 
-    def whole_run(is_checked: bool) -> float:
+    def whole_run(is_checked: bool) -> Rate:
         with contextlib.nullcontext() if is_checked else without_checks():
-            return training_run.measure(Config(), secs).rate.steps_per_sec
+            return training_run.measure(Config(), secs).rate
 
     for xla in ("on", "off"):
         learners = {is_checked: learner_alone(Config(xla=xla), is_checked) for is_checked in (True, False)}
@@ -397,19 +401,21 @@ def measure_speed(turns: int, secs: float, path: pathlib.Path) -> None:
     for _ in range(turns):
         turn("whole run", whole_run)
     for what in dict.fromkeys(row["what"] for row in rows):
-        ratios = [row["ratio"] for row in rows if row["what"] == what]
-        error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else math.nan
-        mean, middle = statistics.mean(ratios), statistics.median(ratios)
-        print(f"{what}: with / without: mean {mean:.4f} +- {error:.4f}, median {middle:.4f} of {len(ratios)} turns")
+        for column in ("ratio", "cpu_ratio"):
+            ratios = [row[column] for row in rows if row["what"] == what]
+            error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else math.nan
+            mean, middle = statistics.mean(ratios), statistics.median(ratios)
+            print(f"{what}: {column}: mean {mean:.4f} +- {error:.4f}, median {middle:.4f} of {len(ratios)} turns")
 
 
-def learner_alone(config, is_checked: bool) -> Callable[[float], float]:
-    """Returns a function that makes updates for some seconds and returns their agent steps per second."""
+def learner_alone(config, is_checked: bool) -> Callable:
+    """Returns a function that makes updates for some seconds and returns their speed."""
     import tensorflow as tf
 
     from impala_tf import environments
     from impala_tf.algorithms import make_algorithm
     from impala_tf.benchmarks.ceilings import synthetic_unrolls
+    from impala_tf.benchmarks.measure import Rate
     from impala_tf.learning.learner import Learner
     from impala_tf.networks import make_agent
     from impala_tf.running.actors import unroll_spec_of
@@ -422,12 +428,12 @@ def learner_alone(config, is_checked: bool) -> Callable[[float], float]:
     with contextlib.nullcontext() if is_checked else without_checks():
         learner.update(batch, 0)
 
-    def measure(secs: float) -> float:
-        updates, started = 0, time.perf_counter()
+    def measure(secs: float) -> Rate:
+        steps, started, cpu = 0, time.perf_counter(), time.process_time()
         while time.perf_counter() < started + secs:
             learner.update(batch, 0).metrics.numpy()
-            updates += 1
-        return updates * config.unroll_length * config.batch_size / (time.perf_counter() - started)
+            steps += config.unroll_length * config.batch_size
+        return Rate(steps / (time.perf_counter() - started), (time.process_time() - cpu) / steps)
 
     return measure
 
