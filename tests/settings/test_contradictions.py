@@ -50,7 +50,10 @@ CASES = [
           (dict(vectorization="async"), "vectorization=async"))),
     (dict(actors_per_host=2), "--actors_per_host=2: is for --actor_backend=processes and ray; give one of them too"),
     (dict(actors_per_host=5, actor_backend="ray"), "--actors_per_host=5: must be at most --num_actors=4"),
-    (dict(ray_address="auto", actor_backend="processes"), "--ray_address=auto: is for --actor_backend=ray; give it "),
+    (dict(ray_address="auto", actor_backend="processes"), "--ray_address=auto: is for --actor_backend=ray and "
+     "--learner_backend=ray; give one of them too, or leave it out"),
+    (dict(learner_backend="ray"), "--learner_backend=ray: is for --num_learners of 2 or more; give it too, or leave it "
+     "out"),
     *((settings | {"policy_lag": 1}, f"--policy_lag=1: {LAG}{settings['architecture']}; leave it out")
       for settings in (A2C, TRAJECTORY, A3C)),
     *((settings | {"envs_per_step": 4}, f"--envs_per_step=4: {LAG}{settings['architecture']}; leave it out")
