@@ -37,13 +37,17 @@ class Mains:
         self._process.wait(timeout=60)
         self._process.stdout.close()
 
-    def run(self, module: str, *arguments: str, cwd: pathlib.Path, output: pathlib.Path) -> subprocess.CompletedProcess:
+    def run(
+        self, module: str, *arguments: str, cwd: pathlib.Path, output: pathlib.Path, without: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess:
         """Runs impala_tf.MODULE in the directory `cwd`.
 
         output: directory for what it prints, which must not be `cwd` where that is looked at.
+        without: modules that cannot be imported, as if they were not installed.
         """
         paths = [str(output / name) for name in ("stdout", "stderr")]
-        print(json.dumps([f"impala_tf.{module}", arguments, str(cwd), *paths]), file=self._process.stdin, flush=True)
+        order = [f"impala_tf.{module}", arguments, str(cwd), *paths, without]
+        print(json.dumps(order), file=self._process.stdin, flush=True)
         code = int(self._process.stdout.readline())
         return subprocess.CompletedProcess(arguments, code, *(pathlib.Path(path).read_text() for path in paths))
 
@@ -53,9 +57,10 @@ def serve() -> None:
     for name in IMPORTED_ONCE:
         importlib.import_module(name)
     for line in sys.stdin:
-        module, arguments, cwd, stdout, stderr = json.loads(line)
+        module, arguments, cwd, stdout, stderr, without = json.loads(line)
         child = os.fork()
         if child == 0:
+            sys.modules.update(dict.fromkeys(without))
             os._exit(run_here(module, arguments, cwd, stdout, stderr))
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
