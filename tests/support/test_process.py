@@ -23,11 +23,21 @@ while True:
 
 
 def main(*arguments, cwd, **keywords):
-    """A main in a process of its own, which does not find the package in its working directory."""
+    """A main in a process of its own, which does not find the package in its working directory.
+
+    It heeds SIGHUP, also where the tests run under nohup.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", *arguments]
     return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        **keywords,
     )
 
 
