@@ -35,7 +35,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 AIMS = {"any time": 0.4, "checkpoint": 0.4, "end": 0.2}  # What a kill aims at, with its probability.
 KILLS_PER_RUN = 25
 LONGEST_START_SECS = 8.0  # A kill at any time comes at most so long after the start.
-CHECKPOINT_SECS, EXPORT_SECS = 0.02, 1.0  # So long after the first sign of what it aims at, at most.
+CHECKPOINT_SECS, EXPORT_SECS = 0.02, 0.15  # So long after the first sign of what it aims at, at most.
 PATIENCE_SECS = 120.0  # This only bounds a hang.
 SETTINGS = dict(
     num_actors=2,
@@ -135,6 +135,8 @@ def torture_run(logdir: pathlib.Path, kills: int, rng: random.Random) -> Iterato
 @contextlib.contextmanager
 def running(logdir: pathlib.Path) -> Iterator[Any]:
     """Trains in a process of its own, which is killed at the end of the block if it still runs."""
+    # Whoever is killed leaves semaphores behind, of which the process that removes them would complain.
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["impala_tf.running.hosts.preloaded"])
     process = context.Process(target=train, args=(str(logdir),))
@@ -158,22 +160,24 @@ def train(logdir: str) -> None:
 
 def wait_for(aim: str, logdir: pathlib.Path, process: Any, rng: random.Random) -> str:
     """Waits for the moment of a kill. Returns what was there then."""
+    started = time.time()
     if aim == "any time":
         until(lambda: False, process, rng.uniform(0, LONGEST_START_SECS))
     elif aim == "checkpoint":
-        until(lambda: any((logdir / "checkpoints").glob("*.tmp")), process)
+        until(lambda: new_files(logdir, "checkpoints/*.tmp", started), process)
         time.sleep(rng.uniform(0, CHECKPOINT_SECS))
     else:
         before = newest_updates(logdir)
         until(lambda: newest_updates(logdir) > before, process)
         os.kill(process.pid, signal.SIGTERM)
-        started = time.time()
-        until(lambda: any(is_newer(path, started) for path in logdir.glob("saved_model*")), process)
+        until(lambda: new_files(logdir, "saved_model*", started), process)
         time.sleep(rng.uniform(0, EXPORT_SECS))
-    return ", ".join(sorted(path.name for path in logdir.glob("**/*.tmp"))) if logdir.exists() else ""
+    if process.exitcode is not None:
+        return "it had ended"
+    return ", ".join(new_files(logdir, "**/*.tmp", started))
 
 
-def until(holds: Callable[[], bool], process: Any, seconds: float = PATIENCE_SECS) -> None:
+def until(holds: Callable[[], Any], process: Any, seconds: float = PATIENCE_SECS) -> None:
     """Waits until something holds, or the time is over, which only "any time" may be. The process must not end."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -186,11 +190,14 @@ def until(holds: Callable[[], bool], process: Any, seconds: float = PATIENCE_SEC
         time.sleep(0.0005)
 
 
-def is_newer(path: pathlib.Path, started: float) -> bool:
-    try:
-        return path.stat().st_mtime >= started
-    except FileNotFoundError:  # It was renamed meanwhile.
-        return True
+def new_files(logdir: pathlib.Path, pattern: str, started: float) -> list[str]:
+    """Returns the names of files and directories that were made since a time."""
+    found = []
+    for path in logdir.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):  # It was renamed meanwhile.
+            if path.stat().st_mtime >= started:
+                found.append(path.name)
+    return sorted(found)
 
 
 def newest_updates(logdir: pathlib.Path) -> int:
@@ -329,7 +336,7 @@ def show(found: dict[str, Any]) -> int:
     """Prints what was found. Returns the exit code."""
     bad = [kill for kill in found["kills"] if "violation" in kill]
     aims = collections.Counter(kill["aim"] for kill in found["kills"])
-    with_files = sum(bool(kill.get("during")) for kill in found["kills"])
+    with_files = sum(kill.get("during", "").endswith(".tmp") for kill in found["kills"])
     print(f"kills: {len(found['kills'])} ({', '.join(f'{n} {aim}' for aim, n in sorted(aims.items()))})")
     print(f"of these, in the middle of writing a file: {with_files}; violations: {len(bad)}")
     for kill in bad:
