@@ -83,6 +83,7 @@ def main() -> None:
         before = json.loads(options.results.read_text())
         found = before if before["seed"] == options.seed else found
     end = time.monotonic() + 60 * options.minutes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Otherwise the run that is hurt would live on.
 
     def save() -> None:
         options.results.write_text(json.dumps(found, indent=1) + "\n")
