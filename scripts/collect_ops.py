@@ -18,9 +18,6 @@ import gymnasium as gym
 import numpy as np
 
 from impala_tf.config import Config
-from impala_tf.evaluation.export import export
-from impala_tf.evaluation.model_ops import KNOWN_OPS, ops_of
-from impala_tf.networks import make_agent
 from impala_tf.spaces.observation_spaces import ACTION_MASK
 
 VECTOR = gym.spaces.Box(-1, 1, (4,), np.float32)
@@ -64,6 +61,10 @@ KINDS: dict[str, tuple[gym.Space, gym.Space, dict]] = {
 
 def ops_of_kind(name: str) -> set[str]:
     """Exports a freshly initialised agent of a kind, and returns the operations of its export."""
+    from impala_tf.evaluation.export import export
+    from impala_tf.evaluation.model_ops import ops_of
+    from impala_tf.networks import make_agent
+
     observation, action, settings = KINDS[name]
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "saved_model"
@@ -76,6 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
+    from impala_tf.evaluation.model_ops import KNOWN_OPS
+
     found: set[str] = set()
     for name in KINDS:
         ops = ops_of_kind(name)

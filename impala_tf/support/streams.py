@@ -37,4 +37,6 @@ def _lasting(stream: Any, number: int) -> io.TextIOWrapper:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
         settings = {name: getattr(stream, name) for name in (*settings, "write_through")}
-    return io.TextIOWrapper(io.BufferedWriter(_Lasting(number, "w", closefd=False)), **settings)
+    file: Any = _Lasting(number, "w", closefd=False)
+    # With python -u and PYTHONUNBUFFERED nothing may wait in a buffer.
+    return io.TextIOWrapper(file if settings.get("write_through") else io.BufferedWriter(file), **settings)

@@ -19,6 +19,7 @@ from impala_tf.config import Config, SettingError
 from impala_tf.environments.small import episode_lengths
 from impala_tf.networks import make_agent
 from impala_tf.running import actors
+from impala_tf.support.failures import EnvironmentFailure
 from tests.support.environments import TESTS
 from tests.support.mains import Mains
 from tests.support.paths import ROOT
@@ -145,7 +146,7 @@ def test_a_measured_run_leaves_nothing_running():
 def test_a_measured_run_raises_what_failed():
     import dataclasses
 
-    with pytest.raises(OSError, match="the simulator has died"):
+    with pytest.raises(EnvironmentFailure, match="the simulator has died"):
         training_run.measure(dataclasses.replace(CONFIG, env_id=f"{TESTS}Failing-v0"), 60)
 
 

@@ -106,6 +106,20 @@ def test_a_main_that_nobody_hears_ends_as_it_would(tmp_path, closing):
     assert [path.name for path in tmp_path.iterdir()] == ["code"]
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_message_does_not_wait_in_a_buffer(unbuffered):
+    program = (
+        "import os, sys\n"
+        "from impala_tf.support import streams\n"
+        "streams.open_all()\n"
+        "print('said', file=sys.stderr)\n"
+        "os._exit(0)\n"
+    )
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stderr == "said\n"
+
+
 def test_what_is_written_to_a_closed_pipe_is_dropped():
     program = (
         "import os, sys\n"
