@@ -137,8 +137,9 @@ def with_earlier(path: pathlib.Path, rows: list[dict], experiments: list[Experim
 
     new = {run_of(row) for row in rows}
     names = [experiment.name for experiment in experiments]
-    both = [*(row for row in read(path) if run_of(row) not in new and row["experiment"] in names), *rows]
-    return sorted(both, key=lambda row: (names.index(row["experiment"]), int(row["seed"])))
+    earlier = [row | dict(seed=int(row["seed"])) for row in read(path) if row["experiment"] in names]
+    both = [*(row for row in earlier if run_of(row) not in new), *rows]
+    return sorted(both, key=lambda row: (names.index(row["experiment"]), row["seed"]))
 
 
 def summarise(experiment: Experiment, seed: int, metrics: list[dict[str, str]], evaluation: dict) -> dict:
