@@ -23,8 +23,8 @@ LAST_LINES = 30  # A learner that is not the chief shows so many lines of its ou
 class Place(Protocol):
     """The machines on which learners run."""
 
-    def start(self, arguments: Sequence[str], num: int) -> Sequence[LocalLearner | RayLearner]:
-        """Starts `num` learners that know of each other. The chief's output is shown, the others' is kept.
+    def start(self, arguments: Sequence[str]) -> Sequence[LocalLearner | RayLearner]:
+        """Starts --num_learners learners that know of each other. The chief's output is shown, the others' is kept.
 
         arguments: flags of python -m impala_tf.experiment but for the names of the learners.
         """
@@ -52,7 +52,7 @@ def _launch(config: Config, place: Place) -> int:
     arguments = [*to_flag_lines(config), f"--logdir={path}"]
     with signals.requests("the learners finish the update in hand") as request:
         for restart in range(1, MAX_RESTARTS + 2):
-            learners = place.start(arguments, config.num_learners)
+            learners = place.start(arguments)
             try:
                 codes = _wait(learners, request)
             finally:

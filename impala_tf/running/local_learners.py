@@ -58,19 +58,20 @@ class LocalLearners:
     """These are the `Place` of learners on this machine; see `launcher.Place`."""
 
     def __init__(self, config: Config):
-        self._gpus = gpu_of_each(config.num_learners)
+        self._num = config.num_learners
+        self._gpus = gpu_of_each(self._num)
         self._outputs = tempfile.TemporaryDirectory()
 
-    def start(self, arguments: Sequence[str], num: int) -> list[LocalLearner]:
+    def start(self, arguments: Sequence[str]) -> list[LocalLearner]:
         directory = pathlib.Path(self._outputs.name)
-        hosts = ",".join(f"localhost:{port}" for port in free_ports(num))
+        hosts = ",".join(f"localhost:{port}" for port in free_ports(self._num))
         return [
             LocalLearner(
                 [*arguments, f"--learner_hosts={hosts}", f"--learner_index={index}"],
                 directory / f"{index}.txt" if index else None,
                 {"CUDA_VISIBLE_DEVICES": self._gpus[index]} if self._gpus else {},
             )
-            for index in range(num)
+            for index in range(self._num)
         ]
 
     def close(self) -> None:

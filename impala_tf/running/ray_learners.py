@@ -108,15 +108,15 @@ class RayLearners:
         self._needs = {"CPU": 1} | ({"GPU": 1} if num_gpus else {})
         self._group: Any = None
 
-    def start(self, arguments: Sequence[str], num: int) -> list[RayLearner]:
+    def start(self, arguments: Sequence[str]) -> list[RayLearner]:
         from ray.util.placement_group import placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         if self._group is None:  # Ray places what it has reserved anew where a machine is gone.
-            self._group = placement_group([self._needs] * num, strategy="SPREAD")
+            self._group = placement_group([self._needs] * self._num, strategy="SPREAD")
         if not self._group.wait(PLACE_SECS):
             raise SettingError(
-                f"--num_learners={num}: the cluster has no place for so many, each with "
+                f"--num_learners={self._num}: the cluster has no place for so many, each with "
                 f"{' and '.join(f'1 {name}' for name in self._needs)}, within {PLACE_SECS:.0f} s"
             )
         make = self._ray.remote(num_cpus=1, num_gpus=self._needs.get("GPU", 0))(Keeper)
@@ -124,7 +124,7 @@ class RayLearners:
             make.options(
                 scheduling_strategy=PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=index)
             ).remote()
-            for index in range(num)
+            for index in range(self._num)
         ]
         cluster = self._ray.get_runtime_context().gcs_address
         hosts = ",".join(self._ray.get([keeper.address.remote() for keeper in keepers]))

@@ -1,7 +1,5 @@
 """Vectors that go back to where another one was."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
@@ -14,10 +12,6 @@ from tests.support.vectors import make_vector
 
 B = 3
 ATARI = dict(env_id="ALE/Breakout-v5", num_action_repeats=4, life_loss_ends_episode=True, sticky_actions=0.25)
-
-
-def needs(package):
-    return pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"{package} is not installed")
 
 
 def vector_of(env_id, **settings):
@@ -54,8 +48,8 @@ def saved(leaf):
         (dict(env_id="Pendulum-v1", max_episode_frames=30), 70, 5),
         (dict(env_id=f"{TESTS}Nested-v0"), 9, 5),
         (dict(env_id=f"{TESTS}Target-dict-v0"), 8, 5),
-        pytest.param(dict(env_id="MinAtar/Breakout-v1"), 130, 20, marks=needs("minatar")),
-        pytest.param(ATARI, 40, 1, marks=needs("ale_py")),
+        (dict(env_id="MinAtar/Breakout-v1"), 130, 20),
+        (ATARI, 40, 1),
     ],
     ids=lambda value: value["env_id"] if isinstance(value, dict) else "",
 )
